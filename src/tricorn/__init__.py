@@ -1,0 +1,1 @@
+"""Tricorn: a web server for Python applications with multi-processing modules."""

@@ -1,0 +1,214 @@
+"""The values that configure a server, decided and checked: frozen, without behaviour.
+
+Every room gets the branch it needs and nothing else. How a value comes to be (directive, option, environment, file,
+default) is the business of the other modules in `config`. Durations are seconds (float), sizes are bytes (int).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Mpm(Enum):
+    """The multi-processing modules; exactly one is selected."""
+
+    PREFORK = "prefork"
+    WORKER = "worker"
+    EVENT = "event"
+
+
+class Interface(Enum):
+    """How the application is called."""
+
+    AUTO = "auto"
+    WSGI = "wsgi"
+    ASGI = "asgi"
+
+
+class Preload(Enum):
+    """Where the application is imported: once in the template, or in each child."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class LogLevel(Enum):
+    """How much the error log tells, least first."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A TCP address to listen on; `host` is a literal address or a name, "" is every interface."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket to listen on."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class InheritedAddress:
+    """A listening socket that is already open as descriptor `fd`."""
+
+    fd: int
+
+
+Address = TcpAddress | UnixAddress | InheritedAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Which application to serve, as written by the operator."""
+
+    reference: str
+    factory: bool
+    interface: Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen. Systemd's inherited sockets replace `addresses` when there are any."""
+
+    addresses: tuple[Address, ...]
+    backlog: int
+    unix_socket_mode: int
+    unix_socket_user: int | None
+    unix_socket_group: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The numbers of the selected MPM. `threads_per_child` is 1 under prefork."""
+
+    children: int
+    threads_per_child: int
+    max_connections_per_child: int
+    """Open connections one child retires after having accepted; 0 is never."""
+    max_open_connections: int
+    """event: connections one child holds at once at most; prefork and worker: equal to `threads_per_child`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one request; mirrors `engine::limits::Limits`."""
+
+    request_line: int
+    fields: int
+    field_size: int
+    head: int
+    body: int
+    requests_per_connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One stage of `request_read_timeout`: `initial[-maximum][,MinRate=min_rate]`; initial 0 is no limit."""
+
+    initial: float
+    maximum: float | None
+    min_rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines by stage."""
+
+    header: Rate
+    body: Rate
+    response: Rate
+    keep_alive: float
+    """0 turns keep-alive off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Where bodies and answers wait."""
+
+    directory: Path
+    request_memory: int
+    """Bytes of a request body held in memory before it goes to an unlinked temporary file."""
+    response_memory: int
+    """Bytes of an answer held in memory before it goes to an unlinked temporary file."""
+    response_limit: int
+    """Bytes of an answer held (memory and file) before the application has to wait for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the template and the children are; None keeps what the parent is."""
+
+    user: int | None
+    group: int | None
+    umask: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What surrounds the application."""
+
+    chdir: Path | None
+    python_path: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+    process_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Where the logs go; "-" is standard error (error log) or standard output (access log)."""
+
+    error_log: str
+    log_level: LogLevel
+    access_log: str | None
+    access_log_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """How the server starts, stops and replaces."""
+
+    graceful_timeout: float
+    start_timeout: float
+    """How long a child (or the template's import) may take to become ready."""
+    preload: Preload
+    pid_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """How requests reach the application."""
+
+    root_path: str
+    """SCRIPT_NAME."""
+    server_header: str
+    """The Server field; "" sends none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One server, wholly decided."""
+
+    application: Application
+    mpm: Mpm
+    listen: Listen
+    capacity: Capacity
+    limits: Limits
+    timeouts: Timeouts
+    spool: Spool
+    identity: Identity
+    environment: Environment
+    logs: Logs
+    lifecycle: Lifecycle
+    gateway: Gateway
