@@ -1,54 +1,418 @@
 //! One HTTP/1.1 connection as seen by a server: bytes in, verdicts out. No socket, no clock, no thread, no Python.
 //!
-//! Two small automata, `inbound` (what the client sends) and `outbound` (what it gets), joined here; the `Stage` is
+//! Two small automata, `inbound` (what the client sends) and `outbound` (what it gets), joined here; the [`Stage`] is
 //! derived from the pair and is what deadlines, the scoreboard and logs speak of. Drivers (`crate::drive`) own the
 //! socket: they call `receive` with what they read, `step` until it wants more, write what `out` buffers hold, and act on
 //! `expire`. Whoever owns the value may call it; ownership moves between threads, nothing here locks.
 //!
-//! API CONTRACT (skeleton; the connection room fills it in):
+//! The life of one exchange:
 //!
 //! ```text
-//! pub struct Protocol { pub limits: Limits, pub timeouts: Timeouts, pub server: Option<Box<[u8]>> /* Server field */ }
-//!
-//! Connection::new(protocol: Arc<Protocol>, now: Instant) -> Connection       // stage HEAD; the clock starts at accept
-//!   // ---- inbound
-//!   .receive(&mut self, data: &[u8], now: Instant)       // append what was read (copied; bounded by drivers' read size)
-//!   .receive_end(&mut self)                              // the peer has shut down its sending side
-//!   .step(&mut self, out: &mut Vec<u8>, now: Instant) -> Step<'_>
-//!        Step::NeedData            // read more; `out` may have got an interim 100 (Continue) to send first
-//!        Step::Body(&[u8])         // a decoded piece of the body, in order; store it, call step again
-//!        Step::Request             // the request is complete, body included; `head()` is valid until `next_exchange`
-//!        Step::Reject(Reject)      // refuse: call `reject`, send, linger
-//!        Step::End                 // the peer closed between requests (or broke off inside one): close, no answer
-//!   .head(&self) -> &Head          // method(), target(), path(), query(), version(), fields() -> (name, value) bytes,
-//!                                  // host(), content_length (known after the body is complete, chunked too)
-//!   .wants_body(&self) -> bool     // head is complete and a body is being received
-//!   // ---- outbound
-//!   .respond<'a>(&'a mut self, status: &[u8], out: &'a mut Vec<u8>) -> Result<ResponseHead<'a>, BadResponse>
-//!        // status "200 OK" as in WSGI. ResponseHead::field(name, value) -> Result<(), BadResponse>;
-//!        // ResponseHead::finish(self, body: BodyLength) -> Result<(), BadResponse>   BodyLength::{Known(u64), Unknown}
-//!        // writes Date, Server, Connection, Content-Length or Transfer-Encoding as needed. Any BadResponse, or dropping
-//!        // it unfinished, truncates `out` to where it was, and `respond` may be called again.
-//!   .frame(&mut self, length: usize) -> Frame            // for a block of `length` bytes of the answer's body:
-//!        // Frame { before: small inline bytes (chunk size line), take: usize (0 for HEAD/204/304; less than length if the
-//!        // declared Content-Length would be exceeded), excess: bool, after: &'static [u8] }
-//!   .finish(&mut self, out: &mut Vec<u8>) -> Finished    // last chunk; Finished::{Complete, Short{missing: u64}}: short makes
-//!        // the connection close without a proper end
-//!   .break_off(&mut self)                                // the answer cannot be completed: close visibly broken
-//!   .reject(&mut self, reject: &Reject, out: &mut Vec<u8>)   // a whole small answer with Connection: close
-//!   .responding(&self) -> bool                           // a response head has been written
-//!   .persistent(&self) -> bool                           // will be kept alive after this exchange
-//!   .retire(&mut self)                                   // the server is draining: answer `Connection: close` from now on
-//!   // ---- between
-//!   .enter_queue(now) .enter_handler(now) .enter_write(now)  // told by the driver; stages QUEUED, HANDLER, WRITE
-//!   .next_exchange(&mut self, now: Instant) -> Next      // after the answer is wholly sent:
-//!        // Next::Request (bytes already here: call step), Next::KeepAlive (wait), Next::Linger (shutdown write side, drain
-//!        // and discard what comes until EOF/deadline), Next::Close (nothing unread: close at once)
-//!   .lingered(&mut self, n: usize) -> bool               // n bytes were thrown away; false: the byte bound is reached, close
-//!   .sent(&mut self, n: usize, now: Instant)             // progress of a pending answer (credit for the response stage)
-//!   // ---- time
-//!   .stage(&self) -> Stage                               // HANDSHAKE HEAD BODY QUEUED HANDLER WRITE KEEP_ALIVE LINGER
-//!   .deadline(&self) -> Option<Instant>
-//!   .expire(&mut self, now: Instant) -> Expired          // NotYet | Reject(408) | Close
-//!   .requests(&self) -> u32                              // complete requests so far
+//! receive, step … step → Request        (or Reject: call `reject`; or End: close)
+//! respond, field …, finish(length)      the head of the answer
+//! frame …, finish                       its body
+//! next_exchange → Request | KeepAlive | Linger | Close
 //! ```
+
+mod inbound;
+mod outbound;
+
+pub use crate::http::head::{Fields, Head};
+pub use crate::http::response::{BadResponse, SizeLine};
+pub use outbound::{BodyLength, Finished, Frame, ResponseHead};
+
+use crate::http::Reject;
+use crate::limits::Limits;
+use crate::timeouts::{Allowance, Timeouts};
+use inbound::{Found, Inbound};
+use outbound::{Asked, Outbound};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes that are read and thrown away in LINGER at most; the deadline ends most of them earlier.
+const LINGER_BYTES: u64 = 64 << 20;
+
+/// What all connections of a server share.
+#[derive(Debug, Clone, Default)]
+pub struct Protocol {
+    /// What a client may ask for at most.
+    pub limits: Limits,
+    /// Deadlines by stage.
+    pub timeouts: Timeouts,
+    /// The value of the Server field, which must be free of control characters; None sends none.
+    pub server: Option<Box<[u8]>>,
+}
+
+/// Where a connection stands. The words are those of the scoreboard and the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// TLS is being agreed on (no connection of this version of the engine is ever here).
+    Handshake,
+    /// The head of a request is awaited, or has come in part.
+    Head,
+    /// The body of a request is coming.
+    Body,
+    /// A complete request waits for a thread.
+    Queued,
+    /// The application makes its answer.
+    Handler,
+    /// The answer is made and waits for the client to take it.
+    Write,
+    /// Nothing of a following request has come yet.
+    KeepAlive,
+    /// The answer is sent; what still comes is thrown away.
+    Linger,
+}
+
+/// What [`Connection::step`] found.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Read more. `out` may have got an interim response to send first.
+    NeedData,
+    /// A decoded piece of the body, in order; store it, call `step` again.
+    Body(&'a [u8]),
+    /// The request is complete, body included; `head` is valid until `next_exchange`.
+    Request,
+    /// Refuse: call `reject`, send, go on with `next_exchange`.
+    Reject(Reject),
+    /// The peer closed between requests or broke off inside one: close, without an answer.
+    End,
+}
+
+/// What follows an answer that is wholly sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Bytes of the next request are here already: call `step`.
+    Request,
+    /// Wait for the next request.
+    KeepAlive,
+    /// Shut down the sending side; read and throw away what comes, until the end, the deadline or `lingered` says so.
+    Linger,
+    /// Close at once; see [`Connection::must_reset`].
+    Close,
+}
+
+/// What [`Connection::expire`] asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// The deadline has not been reached.
+    NotYet,
+    /// Refuse the request that did not arrive in time: call `reject`, send, go on with `next_exchange`.
+    Reject(Reject),
+    /// Close, without an answer.
+    Close,
+}
+
+/// What has been told by the driver, where the automata do not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Receiving,
+    Queued,
+    Handler,
+    Write,
+    KeepAlive,
+    Linger { bytes: u64 },
+}
+
+/// One connection of a client.
+#[derive(Debug)]
+pub struct Connection {
+    protocol: Arc<Protocol>,
+    inbound: Inbound,
+    outbound: Outbound,
+    phase: Phase,
+    /// What the present stage has used of its time.
+    allowance: Allowance,
+    requests: u32,
+    /// The server is draining.
+    retired: bool,
+    /// The client was too slow.
+    timed_out: bool,
+}
+
+impl Connection {
+    /// A connection just accepted: stage HEAD, and its clock starts.
+    #[must_use]
+    pub fn new(protocol: Arc<Protocol>, now: Instant) -> Self {
+        Self {
+            protocol,
+            inbound: Inbound::new(),
+            outbound: Outbound::new(),
+            phase: Phase::Receiving,
+            allowance: Allowance::begin(now),
+            requests: 0,
+            retired: false,
+            timed_out: false,
+        }
+    }
+
+    // ---- inbound
+
+    /// Take what was read; it is copied. To be called after `NeedData` or in KEEP_ALIVE: what is received earlier is
+    /// kept, so a driver that reads ahead without asking makes the buffer grow by what it reads.
+    pub fn receive(&mut self, data: &[u8], now: Instant) {
+        if data.is_empty() {
+            return;
+        }
+        if self.phase == Phase::KeepAlive {
+            self.enter(Phase::Receiving, now);
+        }
+        if self.phase == Phase::Receiving {
+            self.allowance.credit(data.len());
+        }
+        self.inbound.receive(data);
+    }
+
+    /// The peer has shut down its sending side. A request that is complete is still answered.
+    pub fn receive_end(&mut self) {
+        self.inbound.receive_end();
+    }
+
+    /// Look at what has been received. An interim response is appended to `out`.
+    pub fn step(&mut self, out: &mut Vec<u8>, now: Instant) -> Step<'_> {
+        loop {
+            let was_complete = self.inbound.complete();
+            match self.inbound.step(&self.protocol.limits, out) {
+                Found::Head => {
+                    self.enter(Phase::Receiving, now);
+                    self.allowance.credit(self.inbound.unread());
+                }
+                Found::NeedData => return Step::NeedData,
+                Found::Body(range) => {
+                    self.count_request(was_complete);
+                    return Step::Body(self.inbound.piece(range));
+                }
+                Found::Request => {
+                    self.count_request(was_complete);
+                    return Step::Request;
+                }
+                Found::Reject(reject) => return Step::Reject(reject),
+                Found::End => return Step::End,
+            }
+        }
+    }
+
+    fn count_request(&mut self, was_complete: bool) {
+        if !was_complete && self.inbound.complete() {
+            self.requests = self.requests.saturating_add(1);
+        }
+    }
+
+    /// The head of the present request.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.inbound.head
+    }
+
+    /// Whether the head is complete and a body is being received.
+    #[must_use]
+    pub fn wants_body(&self) -> bool {
+        self.inbound.in_body()
+    }
+
+    // ---- outbound
+
+    /// Begin the head of an answer with a status as WSGI gives it, for example `200 OK`. It is appended to `out`.
+    ///
+    /// # Errors
+    /// [`BadResponse`] for a status that cannot be sent, and when there is nothing to answer.
+    pub fn respond<'a>(&'a mut self, status: &[u8], out: &'a mut Vec<u8>) -> Result<ResponseHead<'a>, BadResponse> {
+        if !self.inbound.complete() {
+            return Err(BadResponse::NothingToAnswer);
+        }
+        let asked = Asked {
+            version: self.inbound.version(),
+            is_head: self.inbound.head.is_head(),
+            persistent: self.may_persist(),
+        };
+        self.outbound.respond(&self.protocol, asked, status, out)
+    }
+
+    fn may_persist(&self) -> bool {
+        let maximum = self.protocol.limits.requests_per_connection;
+        self.inbound.wants_more()
+            && !self.retired
+            && !self.inbound.exhausted()
+            && !self.protocol.timeouts.keep_alive.is_zero()
+            && (maximum == 0 || self.requests < maximum)
+    }
+
+    /// How to put a block of `length` bytes of the answer's body on the wire.
+    pub fn frame(&mut self, length: usize) -> Frame {
+        self.outbound.frame(length)
+    }
+
+    /// The answer's body is complete; the last chunk is appended to `out`.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Finished {
+        self.outbound.finish(out)
+    }
+
+    /// The answer cannot be completed: the connection closes in a way that shows it to the client.
+    pub fn break_off(&mut self) {
+        self.outbound.break_off();
+    }
+
+    /// Append a whole small answer with `Connection: close`. If an answer has begun, nothing is appended: it is broken
+    /// off. Nothing more is received.
+    pub fn reject(&mut self, reject: &Reject, out: &mut Vec<u8>) {
+        self.timed_out |= reject.status == 408;
+        let is_head = self.inbound.head.is_head();
+        self.outbound.reject(&self.protocol, is_head, reject, out);
+        if !self.inbound.complete() {
+            self.inbound.give_up();
+        }
+    }
+
+    /// Whether the head of an answer has been written.
+    #[must_use]
+    pub fn responding(&self) -> bool {
+        self.outbound.responding()
+    }
+
+    /// Whether the connection will be kept after this exchange, as far as is known now.
+    #[must_use]
+    pub fn persistent(&self) -> bool {
+        if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
+    }
+
+    /// The server is draining: answer `Connection: close` from now on, and let KEEP_ALIVE be due at once.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether closing must reset the connection (`SO_LINGER` of zero), because its answer was broken off and only a
+    /// reset shows that to a client that reads until the end.
+    #[must_use]
+    pub fn must_reset(&self) -> bool {
+        self.outbound.must_reset()
+    }
+
+    // ---- between
+
+    /// A complete request begins to wait for a thread.
+    pub fn enter_queue(&mut self, now: Instant) {
+        self.enter(Phase::Queued, now);
+    }
+
+    /// The application begins with the request.
+    pub fn enter_handler(&mut self, now: Instant) {
+        self.enter(Phase::Handler, now);
+    }
+
+    /// The answer begins to wait for the client.
+    pub fn enter_write(&mut self, now: Instant) {
+        self.enter(Phase::Write, now);
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.allowance = Allowance::begin(now);
+    }
+
+    /// `bytes` of a waiting answer have been taken by the client.
+    pub fn sent(&mut self, bytes: usize, now: Instant) {
+        if self.phase == Phase::Write {
+            self.allowance.progress(&self.protocol.timeouts.response, bytes, now);
+        }
+    }
+
+    /// The answer is wholly sent (or broken off): what follows.
+    pub fn next_exchange(&mut self, now: Instant) -> Next {
+        if self.outbound.broken() {
+            self.inbound.give_up();
+            return Next::Close;
+        }
+        if self.inbound.complete() && self.outbound.kept() {
+            if self.inbound.exhausted() {
+                return Next::Close;
+            }
+            if !(self.retired && self.inbound.unread() == 0) {
+                self.outbound = Outbound::new();
+                let here = self.inbound.advance();
+                self.enter(if here { Phase::Receiving } else { Phase::KeepAlive }, now);
+                self.allowance.credit(self.inbound.unread());
+                return if here { Next::Request } else { Next::KeepAlive };
+            }
+        }
+        self.close(now)
+    }
+
+    /// A client that has sent all it said it would is not waited for; any other must not lose its answer to the reset
+    /// that closing over unread bytes makes.
+    fn close(&mut self, now: Instant) -> Next {
+        let nothing_comes = self.inbound.complete() && !self.inbound.wants_more() && self.inbound.unread() == 0;
+        let ended = self.inbound.ended();
+        self.inbound.discard();
+        if nothing_comes || ended {
+            return Next::Close;
+        }
+        self.enter(Phase::Linger { bytes: 0 }, now);
+        Next::Linger
+    }
+
+    /// `bytes` were read and thrown away in LINGER. False: that is enough, close.
+    pub fn lingered(&mut self, bytes: usize) -> bool {
+        let Phase::Linger { bytes: total } = &mut self.phase else { return false };
+        *total = total.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        *total <= LINGER_BYTES
+    }
+
+    // ---- time
+
+    /// Where the connection stands.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Receiving if self.inbound.in_body() => Stage::Body,
+            Phase::Receiving if self.inbound.complete() => Stage::Queued,
+            Phase::Receiving => Stage::Head,
+            Phase::Queued => Stage::Queued,
+            Phase::Handler => Stage::Handler,
+            Phase::Write => Stage::Write,
+            Phase::KeepAlive => Stage::KeepAlive,
+            Phase::Linger { .. } => Stage::Linger,
+        }
+    }
+
+    /// When the present stage must be over; None: whenever it is.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeouts = &self.protocol.timeouts;
+        match self.stage() {
+            Stage::Handshake | Stage::Head => self.allowance.deadline(&timeouts.header),
+            Stage::Body => self.allowance.deadline(&timeouts.body),
+            Stage::Queued | Stage::Handler => None,
+            Stage::Write => self.allowance.deadline(&timeouts.response),
+            Stage::KeepAlive if self.retired => self.allowance.after(Duration::ZERO),
+            Stage::KeepAlive => self.allowance.after(timeouts.keep_alive),
+            Stage::Linger if self.timed_out => self.allowance.after(timeouts.linger_after_timeout),
+            Stage::Linger => self.allowance.after(timeouts.linger),
+        }
+    }
+
+    /// Act on the deadline, if it has been reached.
+    pub fn expire(&mut self, now: Instant) -> Expired {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Expired::NotYet;
+        }
+        match self.stage() {
+            Stage::Head if self.inbound.begun() => {
+                Expired::Reject(Reject::timeout("the head of the request did not arrive in time"))
+            }
+            Stage::Body => Expired::Reject(Reject::timeout("the body of the request did not arrive in time")),
+            Stage::Write => {
+                self.outbound.break_off();
+                Expired::Close
+            }
+            Stage::Handshake | Stage::Head | Stage::Queued | Stage::Handler | Stage::KeepAlive | Stage::Linger => {
+                Expired::Close
+            }
+        }
+    }
+
+    /// Complete requests so far.
+    #[must_use]
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+}
