@@ -3,7 +3,8 @@
 
 use crate::http::chunked::{Bounds, Decoded, Decoder};
 use crate::http::framing::Framing;
-use crate::http::head::{Facts, Head, Scan};
+use crate::http::head::{Facts, Head};
+use crate::http::scan::Scan;
 use crate::http::{Reject, Version};
 use crate::limits::Limits;
 use std::ops::Range;
@@ -150,9 +151,13 @@ impl Inbound {
     }
 
     fn step_head(&mut self, limits: &Limits, out: &mut Vec<u8>) -> Result<Found, Reject> {
-        let State::Head(scan) = &mut self.state else { return Ok(Found::NeedData) };
+        let State::Head(scan) = &mut self.state else {
+            return Ok(Found::NeedData);
+        };
         let input = self.head.buffer.get(self.start..).unwrap_or_default();
-        let Some(length) = scan.find_end(input, limits)? else { return Ok(Found::NeedData) };
+        let Some(length) = scan.find_end(input, limits)? else {
+            return Ok(Found::NeedData);
+        };
         let scan = *scan;
         let facts = self.head.parse(self.start, length, &scan)?;
         self.keep_alive = facts.keep_alive;
@@ -181,7 +186,10 @@ impl Inbound {
                     trailer_size: limits.field_size,
                     trailer_section: limits.head,
                 };
-                State::Chunked { decoder: Decoder::new(&bounds), count: 0 }
+                State::Chunked {
+                    decoder: Decoder::new(&bounds),
+                    count: 0,
+                }
             }
         };
         Ok(())

@@ -148,7 +148,7 @@ impl Connection {
 
     // ---- inbound
 
-    /// Take what was read; it is copied. To be called after `NeedData` or in KEEP_ALIVE: what is received earlier is
+    /// Take what was read; it is copied. To be called after `NeedData` or in the stage `KEEP_ALIVE`: what is received earlier is
     /// kept, so a driver that reads ahead without asking makes the buffer grow by what it reads.
     pub fn receive(&mut self, data: &[u8], now: Instant) {
         if data.is_empty() {
@@ -272,10 +272,14 @@ impl Connection {
     /// Whether the connection will be kept after this exchange, as far as is known now.
     #[must_use]
     pub fn persistent(&self) -> bool {
-        if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
+        if self.outbound.responding() {
+            self.outbound.kept() && !self.retired
+        } else {
+            self.may_persist()
+        }
     }
 
-    /// The server is draining: answer `Connection: close` from now on, and let KEEP_ALIVE be due at once.
+    /// The server is draining: answer `Connection: close` from now on, and let `KEEP_ALIVE` be due at once.
     pub fn retire(&mut self) {
         self.retired = true;
     }
@@ -352,7 +356,9 @@ impl Connection {
 
     /// `bytes` were read and thrown away in LINGER. False: that is enough, close.
     pub fn lingered(&mut self, bytes: usize) -> bool {
-        let Phase::Linger { bytes: total } = &mut self.phase else { return false };
+        let Phase::Linger { bytes: total } = &mut self.phase else {
+            return false;
+        };
         *total = total.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         *total <= LINGER_BYTES
     }

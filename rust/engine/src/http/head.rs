@@ -1,16 +1,11 @@
-//! Request heads (RFC 9112 sections 2 to 5): finding their end as bytes arrive, and the parsed `Head`. A head is scanned
-//! once and parsed once, however it was cut. Not here: what is received after it; see `connection`.
+//! Request heads (RFC 9112 sections 2 to 5), parsed. Not here: finding where a head ends (`scan`), what its fields say
+//! about the body (`framing`), what is received after it (`connection`).
 
 use crate::http::framing::{Announced, Framing};
+use crate::http::scan::Scan;
 use crate::http::target::{self, Form};
 use crate::http::{Reject, Version, fields};
-use crate::limits::Limits;
 use std::ops::Range;
-
-/// Empty lines that may precede a request line (RFC 9112 section 2.2 asks for "at least one").
-const BLANK_LINES: u8 = 4;
-/// No head is larger, whatever the limits say, so that 32 bits hold every offset.
-const MAXIMUM: usize = 1 << 28;
 
 /// A range of the receive buffer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,7 +17,10 @@ struct Span {
 impl Span {
     fn new(range: &Range<usize>) -> Self {
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
-        Self { start: narrow(range.start), end: narrow(range.end) }
+        Self {
+            start: narrow(range.start),
+            end: narrow(range.end),
+        }
     }
 
     fn of(self, bytes: &[u8]) -> &[u8] {
@@ -35,92 +33,6 @@ impl Span {
 struct FieldSpan {
     name: Span,
     value: Span,
-}
-
-/// Looks for the end of a head, and remembers how far it has looked. Offsets count from the beginning of the request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scan {
-    /// Where the request line begins: behind the blank lines.
-    begin: usize,
-    /// Where the line begins that is being looked at.
-    line: usize,
-    searched: usize,
-    /// Where the request line ends, without its line end; 0 while it is not complete.
-    request_line: usize,
-    fields: usize,
-    blank_lines: u8,
-}
-
-impl Scan {
-    /// Look at what has arrived; gives the length of the head once it is complete.
-    ///
-    /// Refuses as early as it can tell: a line beyond its limit is refused before its end has come.
-    pub(crate) fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
-        const TOO_LARGE: Reject = Reject::fields_too_large("the head exceeds its limit");
-        let maximum = limits.head.min(MAXIMUM);
-        while let Some(distance) = input.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-            let line_feed = self.searched + distance;
-            let next = line_feed + 1;
-            if line_feed == self.line || input.get(line_feed - 1) != Some(&b'\r') {
-                return Err(Reject::bad_request("a line of the head ends in LF without CR"));
-            }
-            let end = line_feed - 1;
-            self.searched = next;
-            if end > self.line {
-                self.line_complete(end, limits)?;
-            } else if self.request_line > 0 {
-                return if next - self.begin > maximum { Err(TOO_LARGE) } else { Ok(Some(next)) };
-            } else {
-                self.blank_lines += 1;
-                if self.blank_lines > BLANK_LINES {
-                    return Err(Reject::bad_request("too many empty lines before a request"));
-                }
-                self.begin = next;
-            }
-            self.line = next;
-            if next - self.begin > maximum {
-                return Err(TOO_LARGE);
-            }
-        }
-        self.searched = input.len();
-        self.line_incomplete(input, limits)?;
-        if input.len() - self.begin > maximum { Err(TOO_LARGE) } else { Ok(None) }
-    }
-
-    fn line_complete(&mut self, end: usize, limits: &Limits) -> Result<(), Reject> {
-        let length = end - self.line;
-        if self.request_line == 0 {
-            self.request_line = end;
-            return if length > limits.request_line { Err(Reject::line_too_long()) } else { Ok(()) };
-        }
-        self.fields += 1;
-        if length > limits.field_size {
-            return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
-        }
-        if self.fields > limits.fields {
-            return Err(Reject::fields_too_large("the head has too many fields"));
-        }
-        Ok(())
-    }
-
-    fn line_incomplete(&self, input: &[u8], limits: &Limits) -> Result<(), Reject> {
-        // One byte more than the limit may be there already: the CR of the line end.
-        let length = input.len() - self.line;
-        if self.request_line > 0 {
-            if length > limits.field_size.saturating_add(1) {
-                return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
-            }
-            return Ok(());
-        }
-        match input.get(self.line) {
-            Some(0x16) => Err(Reject::bad_request("TLS was spoken to a port that serves plain HTTP")),
-            Some(&byte) if byte != b'\r' && !fields::is_token_byte(byte) => {
-                Err(Reject::bad_request("a request does not begin with a method"))
-            }
-            Some(_) | None if length > limits.request_line.saturating_add(1) => Err(Reject::line_too_long()),
-            Some(_) | None => Ok(()),
-        }
-    }
 }
 
 /// One request head. Valid from `Step::Request` (or while the body comes) until `next_exchange`.
@@ -224,7 +136,10 @@ impl Head {
     /// the value of Host is that authority (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields { buffer: &self.buffer, spans: self.fields.iter() }
+        Fields {
+            buffer: &self.buffer,
+            spans: self.fields.iter(),
+        }
     }
 
     /// The host (with port) that is asked: from the target if it has one, else from Host. None only in HTTP/1.0.
@@ -278,7 +193,11 @@ impl Head {
             Version::Http11 => !gathered.close,
             Version::Http10 => gathered.keep_alive && !gathered.close,
         };
-        Ok(Facts { framing, keep_alive, expects_continue: gathered.expects_continue })
+        Ok(Facts {
+            framing,
+            keep_alive,
+            expects_continue: gathered.expects_continue,
+        })
     }
 
     /// Gives the authority of a target in absolute form.
@@ -287,7 +206,10 @@ impl Head {
         let line = self.buffer.get(start..end).unwrap_or_default();
         let first = memchr::memchr(b' ', line).ok_or(MALFORMED)?;
         let last = memchr::memrchr(b' ', line).ok_or(MALFORMED)?;
-        let (method, version) = (line.get(..first).unwrap_or_default(), line.get(last + 1..).unwrap_or_default());
+        let (method, version) = (
+            line.get(..first).unwrap_or_default(),
+            line.get(last + 1..).unwrap_or_default(),
+        );
         if !fields::is_token(method) {
             return Err(Reject::bad_request("the method is malformed"));
         }
@@ -318,12 +240,29 @@ impl Head {
         let empty = httparse::EMPTY_HEADER;
         let mut gathered = Gathered::default();
         let section = self.buffer.get(start..end).unwrap_or_default();
-        let base = Base { address: section.as_ptr().addr(), offset: start };
+        let base = Base {
+            address: section.as_ptr().addr(),
+            offset: start,
+        };
         self.fields.reserve(count);
         if count <= FEW {
-            collect(section, &mut [empty; FEW], base, self.version, &mut self.fields, &mut gathered)?;
+            collect(
+                section,
+                &mut [empty; FEW],
+                base,
+                self.version,
+                &mut self.fields,
+                &mut gathered,
+            )?;
         } else {
-            collect(section, &mut vec![empty; count], base, self.version, &mut self.fields, &mut gathered)?;
+            collect(
+                section,
+                &mut vec![empty; count],
+                base,
+                self.version,
+                &mut self.fields,
+                &mut gathered,
+            )?;
         }
         Ok(gathered)
     }
@@ -390,10 +329,13 @@ fn collect<'a>(
     if used != section.len() {
         return Err(what_is_wrong(section));
     }
-    for header in headers.iter() {
+    for header in headers {
         let (name, value) = (header.name.as_bytes(), header.value);
         gathered.field(name, value, version, base, spans.len())?;
-        spans.push(FieldSpan { name: base.span(name), value: base.span(value) });
+        spans.push(FieldSpan {
+            name: base.span(name),
+            value: base.span(value),
+        });
     }
     Ok(())
 }
@@ -442,7 +384,10 @@ fn what_is_wrong(section: &[u8]) -> Reject {
             }
             return Reject::bad_request("a field line has no colon");
         };
-        let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+        let (name, value) = (
+            line.get(..colon).unwrap_or_default(),
+            line.get(colon + 1..).unwrap_or_default(),
+        );
         if matches!(name.last(), Some(b' ' | b'\t')) {
             return Reject::bad_request("a blank between a field name and its colon");
         }
@@ -467,7 +412,9 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.spans.next().map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
+        self.spans
+            .next()
+            .map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

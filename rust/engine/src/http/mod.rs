@@ -8,6 +8,7 @@ pub mod framing;
 pub mod head;
 pub mod reject;
 pub mod response;
+pub(crate) mod scan;
 pub mod target;
 
 pub use reject::Reject;
