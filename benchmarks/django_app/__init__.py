@@ -1,0 +1,1 @@
+"""A small Django site with admin, sessions and forms, only for the measurement of memory."""
