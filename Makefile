@@ -62,7 +62,7 @@ format: build ## format all sources and rewrite the generated documentation
 	$(BIN)/tricorn directives --markdown > .build/directives.md && mv .build/directives.md docs/reference/directives.md
 
 bench: $(STAMPS)/bench ## measure CPU per request beside other servers, optimised build (ARGS=--quick for a short run)
-	.build/bench/bin/python benchmarks/run.py $(ARGS)
+	.build/bench/bin/python -m benchmarks.run $(ARGS)
 
 fuzz: ## fuzz the parsers, half a minute per target (needs rustup's nightly and cargo-fuzz)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
