@@ -64,6 +64,35 @@ pub enum Stage {
     Linger,
 }
 
+impl Stage {
+    /// Every stage, in the order in which a connection passes through them.
+    pub const ALL: [Self; 8] = [
+        Self::Handshake,
+        Self::Head,
+        Self::Body,
+        Self::Queued,
+        Self::Handler,
+        Self::Write,
+        Self::KeepAlive,
+        Self::Linger,
+    ];
+
+    /// The word for this stage, in the scoreboard, logs and documentation.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Queued => "queued",
+            Self::Handler => "handler",
+            Self::Write => "write",
+            Self::KeepAlive => "keep_alive",
+            Self::Linger => "linger",
+        }
+    }
+}
+
 /// What [`Connection::step`] found.
 #[derive(Debug)]
 pub enum Step<'a> {
@@ -414,6 +443,18 @@ impl Connection {
                 Expired::Close
             }
         }
+    }
+
+    /// Whether bytes of the request that is awaited have come.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.inbound.begun()
+    }
+
+    /// Whether the answer has been made to its end, broken off or refused: nothing more belongs to it.
+    #[must_use]
+    pub fn answered(&self) -> bool {
+        self.outbound.ended()
     }
 
     /// Complete requests so far.

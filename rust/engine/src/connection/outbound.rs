@@ -102,6 +102,11 @@ impl Outbound {
         matches!(self.state, State::Broken { .. })
     }
 
+    /// Nothing more belongs to the answer.
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.state, State::Done | State::Broken { .. })
+    }
+
     pub(super) fn must_reset(&self) -> bool {
         matches!(self.state, State::Broken { reset: true })
     }

@@ -1,1 +1,50 @@
-//! stub
+//! How connections are moved: two drivers, and what they share.
+//!
+//! `blocking`: a thread holds one connection from accept to close. `reactor`: one thread at a time receives for many
+//! connections, and a worker thread has a request only from its last byte received to its answer made. Both hold a
+//! connection as a `Wire` (socket, sans-I/O connection, body, answer) and hand complete requests to a `Gateway` as an
+//! `Exchange`. Ownership of a wire moves between threads; nothing locks a connection.
+
+mod accept;
+mod answer;
+mod blocking;
+mod body;
+mod context;
+mod exchange;
+mod reactor;
+mod ready;
+mod role;
+mod wire;
+
+pub use blocking::BlockingDriver;
+pub use body::Body;
+pub use context::{Bounds, Context, Spool};
+pub use exchange::{Exchange, Gone, Queued};
+pub use role::ReactorDriver;
+
+/// Calls the application. One value per child, shared by its threads.
+pub trait Gateway: Send + Sync + 'static {
+    /// Answers every exchange of `batch`, attached to the interpreter once for all of them.
+    fn serve(&self, batch: &mut dyn Batch);
+}
+
+/// Complete requests for one thread, one at a time.
+pub trait Batch {
+    /// Completes the exchange given out before (sends, hands the connection back), then gives the next complete request,
+    /// or None when there is nothing to do for this thread now. Never waits for a client or for another thread.
+    fn next(&mut self) -> Option<Exchange<'_>>;
+}
+
+/// What the thread that drives may be asked to do between two waits: the only thread of a prefork child hears its parent
+/// and runs signal handlers this way.
+pub trait Supervisor {
+    /// The watched descriptor can be read, or a signal has arrived.
+    ///
+    /// # Errors
+    /// `Interrupted` makes the driver return at once.
+    fn attend(&mut self, watched: bool) -> Result<(), Interrupted>;
+}
+
+/// The supervisor wants the driver to return at once; why is the supervisor's to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;

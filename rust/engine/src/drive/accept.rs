@@ -1,0 +1,48 @@
+//! Fair accepting: children with fewer open connections accept first.
+//!
+//! Facts: the kernel wakes whoever sleeps on a listening socket, and a busy event loop that happens to poll at the right
+//! moment wins again and again; with kept-alive connections that imbalance stays. What follows: a child that has more
+//! than the least loaded one looks away for a moment that grows with its surplus, so that the other, which was woken
+//! too, is first. Nobody looks away for longer than `LONGEST`, so a child that is stopped or stuck delays, and never
+//! blocks, the others.
+
+use std::time::Duration;
+
+const STEP: Duration = Duration::from_micros(500);
+const LONGEST: Duration = Duration::from_millis(5);
+
+/// How long a child with `own` open connections leaves new ones to a child with `fewest`; None to accept now.
+///
+/// A small surplus is tolerated, in proportion, since moving connections about for one or two in hundreds gains nothing.
+pub(super) fn look_away(own: u32, fewest: Option<u32>) -> Option<Duration> {
+    let surplus = own.saturating_sub(fewest?);
+    let tolerated = 1 + own / 16;
+    let excess = surplus.checked_sub(tolerated).filter(|excess| *excess > 0)?;
+    Some(STEP.saturating_mul(excess).min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{LONGEST, look_away};
+
+    #[test]
+    fn alone_or_least_loaded_accepts_at_once() {
+        assert_eq!(look_away(1000, None), None);
+        assert_eq!(look_away(0, Some(0)), None);
+        assert_eq!(look_away(3, Some(10)), None);
+        assert_eq!(look_away(1, Some(0)), None);
+    }
+
+    #[test]
+    fn the_wait_grows_with_the_surplus_and_is_bounded() {
+        let mut last = Duration::ZERO;
+        for own in 2..5000 {
+            let wait = look_away(own, Some(0)).unwrap();
+            assert!(wait >= last && wait <= LONGEST);
+            last = wait;
+        }
+        assert_eq!(last, LONGEST);
+    }
+}

@@ -1,0 +1,295 @@
+//! The blocking driver: a thread accepts one connection and drives it from accept to close.
+//!
+//! Accepting is a role too: one idle thread of a child waits at the listening sockets, the others wait for the role, so
+//! a new client wakes one thread of a child and not all. A waiting thread is woken by its socket, by its deadline, by
+//! `retire`, and (the only thread of a prefork child) by what its supervisor watches.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::accept::look_away;
+use super::role::end_answer;
+use super::wire::{Scratch, Verdict, Wire};
+use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
+use crate::connection::Stage;
+use crate::net::{Accepted, Interest, Listener, Ready, Waiter, Wake};
+use crate::scoreboard::ChildState;
+
+/// How long accepting rests when descriptors are exhausted.
+const EXHAUSTED_REST: Duration = Duration::from_millis(100);
+/// How long a retired child waits for a kept-alive client's next request; as in the reactor.
+use super::reactor::RETIRED_KEEP_ALIVE;
+
+/// The driver of the prefork and worker MPMs. Shared by the threads of one child.
+pub struct BlockingDriver {
+    gateway: Arc<dyn Gateway>,
+    context: Arc<Context>,
+    listeners: Vec<Listener>,
+    threads: usize,
+    accepting: Mutex<()>,
+    accepted: AtomicU64,
+    wake: Wake,
+    retired: AtomicBool,
+    reached_limit: AtomicBool,
+    busy: AtomicUsize,
+    left: AtomicUsize,
+}
+
+impl std::fmt::Debug for BlockingDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockingDriver").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// Why a thread stops serving.
+enum Stop {
+    Retired,
+    Interrupted,
+    Failed(io::Error),
+}
+
+impl BlockingDriver {
+    /// Prepares to serve `listeners` with `threads` threads.
+    ///
+    /// # Errors
+    /// When the system has no descriptors for a wake-up.
+    pub fn new(
+        gateway: Arc<dyn Gateway>,
+        listeners: Vec<Listener>,
+        context: Arc<Context>,
+        threads: usize,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            gateway,
+            context,
+            listeners,
+            threads,
+            accepting: Mutex::new(()),
+            accepted: AtomicU64::new(0),
+            wake: Wake::new()?,
+            retired: AtomicBool::new(false),
+            reached_limit: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
+        })
+    }
+
+    /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
+    pub fn retire(&self) {
+        if !self.retired.swap(true, SeqCst) {
+            self.context.row.state(ChildState::Draining);
+            self.wake.wake();
+        }
+    }
+
+    /// Whether the driver retired by itself because `connections_per_child` was reached.
+    pub fn reached_limit(&self) -> bool {
+        self.reached_limit.load(SeqCst)
+    }
+
+    /// Serves as thread `thread` (0 to `threads` - 1) until retired, or until `supervisor` interrupts. `watch` is the
+    /// descriptor that the supervisor attends to.
+    ///
+    /// # Errors
+    /// When the system cannot poll.
+    pub fn run(
+        &self,
+        thread: usize,
+        watch: Option<BorrowedFd<'_>>,
+        supervisor: &mut dyn Supervisor,
+    ) -> io::Result<Result<(), Interrupted>> {
+        if thread == 0 {
+            self.context.row.state(ChildState::Ready);
+        }
+        let mut lane = Lane { driver: self, thread, watch, supervisor, scratch: Scratch::default(), optimistic: false };
+        let stop = loop {
+            match lane.accept().and_then(|mut wire| {
+                let served = lane.serve(&mut wire);
+                self.context.row.closed();
+                served
+            }) {
+                Ok(()) => {}
+                Err(stop) => break stop,
+            }
+        };
+        if self.left.fetch_add(1, SeqCst) + 1 == self.threads {
+            if let Some(log) = &self.context.access_log {
+                log.close();
+            }
+        }
+        match stop {
+            Stop::Retired => Ok(Ok(())),
+            Stop::Interrupted => Ok(Err(Interrupted)),
+            Stop::Failed(error) => Err(error),
+        }
+    }
+}
+
+/// One thread's way through the driver.
+struct Lane<'a> {
+    driver: &'a BlockingDriver,
+    thread: usize,
+    watch: Option<BorrowedFd<'a>>,
+    supervisor: &'a mut dyn Supervisor,
+    scratch: Scratch,
+    /// The last look at a kept-alive socket without a wait found a request: look again before waiting.
+    optimistic: bool,
+}
+
+impl Lane<'_> {
+    /// Waits; then lets the supervisor attend to what concerns it.
+    fn wait(&mut self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> Result<Ready, Stop> {
+        let driver = self.driver;
+        let wake = (!driver.retired.load(SeqCst)).then_some(&driver.wake);
+        let ready = Waiter { wake, watch: self.watch }.wait(fds, interest, deadline).map_err(Stop::Failed)?;
+        if ready.watched || ready.interrupted {
+            self.supervisor.attend(ready.watched).map_err(|Interrupted| Stop::Interrupted)?;
+        }
+        Ok(ready)
+    }
+
+    /// Waits for the accepting role, then for a client.
+    fn accept(&mut self) -> Result<Box<Wire>, Stop> {
+        let driver = self.driver;
+        let context = &*driver.context;
+        let _role = driver.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners: Vec<BorrowedFd<'_>> = driver.listeners.iter().map(AsFd::as_fd).collect();
+        let mut resting_until: Option<Instant> = None;
+        let mut looked_away = false;
+        loop {
+            if driver.retired.load(SeqCst) {
+                return Err(Stop::Retired);
+            }
+            let rests = resting_until.is_some_and(|until| Instant::now() < until);
+            let fds: &[BorrowedFd<'_>] = if rests { &[] } else { &listeners };
+            let ready = self.wait(fds, Interest::Receive, resting_until.filter(|_| rests))?;
+            if rests || !ready.waited {
+                continue;
+            }
+            if !looked_away {
+                let fewest = context.row.fewest_connections_elsewhere();
+                if let Some(away) = look_away(context.row.connections(), fewest) {
+                    looked_away = true;
+                    resting_until = Some(Instant::now() + away);
+                    continue;
+                }
+            }
+            let first = usize::try_from(driver.accepted.load(SeqCst)).unwrap_or(0);
+            match accept_one(&driver.listeners, first) {
+                Accepted::Client(socket, endpoints) => {
+                    context.row.accepted();
+                    let accepted = driver.accepted.fetch_add(1, SeqCst) + 1;
+                    let most = context.bounds.connections_per_child;
+                    if most > 0 && accepted >= most {
+                        driver.reached_limit.store(true, SeqCst);
+                        driver.retire();
+                    }
+                    return Ok(Box::new(Wire::new(socket, endpoints, context, Instant::now())));
+                }
+                Accepted::Nobody => looked_away = false,
+                Accepted::Lost => {}
+                Accepted::Exhausted(error) => {
+                    context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
+                    resting_until = Some(Instant::now() + EXHAUSTED_REST);
+                }
+            }
+        }
+    }
+
+    /// Drives one connection to its end.
+    fn serve(&mut self, wire: &mut Wire) -> Result<(), Stop> {
+        let driver = self.driver;
+        let context = &*driver.context;
+        let mut idle_until = None;
+        loop {
+            if driver.retired.load(SeqCst) {
+                wire.connection.retire();
+            }
+            let now = Instant::now();
+            let mut verdict = wire.proceed(now, &mut self.scratch, context);
+            while verdict == Verdict::Request {
+                verdict = self.answer(wire);
+            }
+            match verdict {
+                Verdict::Again => continue,
+                Verdict::Close => break,
+                Verdict::Wait | Verdict::Request => {}
+            }
+            let stage = wire.connection.stage();
+            context.row.stage(self.thread, Some(stage));
+            if stage == Stage::KeepAlive && self.optimistic {
+                self.optimistic = false;
+                wire.readable = true;
+                continue;
+            }
+            let mut deadline = wire.connection.deadline();
+            let retired = driver.retired.load(SeqCst);
+            if retired && stage == Stage::KeepAlive {
+                let until = *idle_until.get_or_insert_with(|| Instant::now() + RETIRED_KEEP_ALIVE);
+                deadline = Some(deadline.map_or(until, |deadline| deadline.min(until)));
+            }
+            let began = Instant::now();
+            let ready = self.wait(&[wire.socket.as_fd()], wire.interest(), deadline)?;
+            if ready.waited {
+                wire.readable = true;
+                // It was there already: under load the next one is likely to be, too.
+                self.optimistic = stage == Stage::KeepAlive && began.elapsed() < Duration::from_micros(2);
+                continue;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                let expired = wire.expire(now, &mut self.scratch, context);
+                let given_up = idle_until.is_some_and(|until| until <= now) && stage == Stage::KeepAlive;
+                if expired == Verdict::Close || given_up {
+                    break;
+                }
+            }
+        }
+        context.row.stage(self.thread, None);
+        Ok(())
+    }
+
+    /// Lets the application answer the complete request of `wire`.
+    fn answer(&mut self, wire: &mut Wire) -> Verdict {
+        let driver = self.driver;
+        let context = &*driver.context;
+        context.row.stage(self.thread, Some(Stage::Handler));
+        context.row.busy(u32::try_from(driver.busy.fetch_add(1, SeqCst) + 1).unwrap_or(u32::MAX));
+        wire.connection.enter_handler(Instant::now());
+        let mut one = One { wire, out: &mut self.scratch.out, context, given: false };
+        driver.gateway.serve(&mut one);
+        let before = driver.busy.fetch_sub(1, SeqCst);
+        context.row.busy(u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX));
+        end_answer(wire, &mut self.scratch.out);
+        wire.complete(Instant::now(), &mut self.scratch, context)
+    }
+}
+
+/// A batch of one request. Its answer is sent after the gateway has returned, detached from the interpreter.
+struct One<'a> {
+    wire: &'a mut Wire,
+    out: &'a mut Vec<u8>,
+    context: &'a Context,
+    given: bool,
+}
+
+impl Batch for One<'_> {
+    fn next(&mut self) -> Option<Exchange<'_>> {
+        let first = !std::mem::replace(&mut self.given, true);
+        first.then_some(Exchange { wire: self.wire, out: self.out, context: self.context })
+    }
+}
+
+fn accept_one(listeners: &[Listener], first: usize) -> Accepted {
+    let count = listeners.len();
+    for offset in 0..count {
+        match listeners[(first + offset) % count].accept() {
+            Accepted::Nobody => {}
+            other => return other,
+        }
+    }
+    Accepted::Nobody
+}

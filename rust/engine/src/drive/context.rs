@@ -1,0 +1,47 @@
+//! What a child's wires and drivers have in common: decided values, logs, the child's row.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::connection::Protocol;
+use crate::log::{AccessLog, ErrorLog};
+use crate::scoreboard::OwnRow;
+
+/// Where bodies and answers wait. Directives of the same names.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// The directory of unlinked temporary files.
+    pub directory: PathBuf,
+    /// Bytes of a request body held in memory before it goes to a file.
+    pub request_memory: u64,
+    /// Bytes of an answer held in memory before it goes to a file.
+    pub response_memory: u64,
+    /// Bytes of an answer held (memory and file) before the application has to wait for the client.
+    pub response_limit: u64,
+}
+
+/// How many connections a child takes. Directives of the same names.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Connections after which the child retires; 0 is never. Apache: `MaxConnectionsPerChild`.
+    pub connections_per_child: u64,
+    /// Connections open at once (reactor).
+    pub open_connections: usize,
+}
+
+/// One per child, shared by its threads.
+#[derive(Debug)]
+pub struct Context {
+    /// Limits and deadlines of every connection.
+    pub protocol: Arc<Protocol>,
+    /// Where bodies and answers wait.
+    pub spool: Spool,
+    /// How many connections are taken.
+    pub bounds: Bounds,
+    /// Lines for the operator.
+    pub error_log: ErrorLog,
+    /// Lines for answered requests, when there is an access log.
+    pub access_log: Option<AccessLog>,
+    /// The child's row of the scoreboard.
+    pub row: OwnRow,
+}

@@ -1,0 +1,170 @@
+//! One request with its response, as the gateway sees it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use super::answer::Progress;
+use super::wire::Wire;
+use super::{Body, Context};
+use crate::connection::{BadResponse, Finished, Head, ResponseHead};
+use crate::http::Reject;
+use crate::net::{Endpoints, Interest, Sent, wait_one};
+
+/// The client has gone, or its answer cannot be held: stop making it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// What became of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// The block went beyond the declared Content-Length; what is too much was left out.
+    pub excess: bool,
+}
+
+/// Blocks of at least this many bytes are offered to the socket where they lie instead of being copied first.
+const LARGE: usize = 32 * 1024;
+
+/// See the module's first line. Whoever has it owns the connection for as long.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub(super) wire: &'a mut Wire,
+    pub(super) out: &'a mut Vec<u8>,
+    pub(super) context: &'a Context,
+}
+
+impl Exchange<'_> {
+    /// The request's head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        self.wire.connection.head()
+    }
+
+    /// Both ends of the connection.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.wire.endpoints
+    }
+
+    /// Bytes of the request's body, counted.
+    #[must_use]
+    pub fn body_length(&self) -> u64 {
+        self.wire.body.length()
+    }
+
+    /// Takes the request's body; it may outlive the exchange.
+    #[must_use]
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.wire.body)
+    }
+
+    /// Begins the response head with a status such as `200 OK`; nothing is sent before the head is finished.
+    ///
+    /// # Errors
+    /// When the status is not one that an application may send.
+    pub fn respond(&mut self, status: &[u8]) -> Result<ResponseHead<'_>, BadResponse> {
+        let code = status.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        self.wire.noted.status = code.and_then(|code| code.parse().ok()).unwrap_or(0);
+        self.wire.connection.respond(status, self.out)
+    }
+
+    /// Whether a response head has been written.
+    #[must_use]
+    pub fn responding(&self) -> bool {
+        self.wire.connection.responding()
+    }
+
+    /// Adds a block to the answer. Never waits; what the socket does not take is held.
+    pub fn queue(&mut self, block: &[u8]) -> Queued {
+        let frame = self.wire.connection.frame(block.len());
+        self.out.extend_from_slice(&frame.before);
+        self.queue_bytes(&block[..frame.take]);
+        self.out.extend_from_slice(frame.after);
+        self.wire.noted.bytes += frame.take as u64;
+        Queued { excess: frame.excess }
+    }
+
+    fn queue_bytes(&mut self, mut block: &[u8]) {
+        if block.len() < LARGE || self.wire.lost {
+            self.out.extend_from_slice(block);
+            return;
+        }
+        // A failure shows in `lost`, which `flush` and the driver look at.
+        if self.wire.send(self.out, Instant::now(), self.context) == Progress::Done {
+            while !block.is_empty() {
+                match self.wire.socket.send(block) {
+                    Sent::Bytes(n) => block = &block[n..],
+                    Sent::Blocked => break,
+                    Sent::Gone => {
+                        self.wire.lost = true;
+                        return;
+                    }
+                }
+            }
+        }
+        if !block.is_empty() && !self.wire.lost {
+            let held = self.wire.answer.push(block, &self.context.spool);
+            self.wire.note_held(held, self.context);
+        }
+    }
+
+    /// Sends what the socket takes. When more is held than `response_limit`, waits for the client until half of it is
+    /// gone, or the client's time is up: call it detached from the interpreter.
+    ///
+    /// # Errors
+    /// `Gone` when nothing more can be sent.
+    pub fn flush(&mut self) -> Result<(), Gone> {
+        let limit = self.context.spool.response_limit;
+        let mut now = Instant::now();
+        let mut progress = self.wire.send(self.out, now, self.context);
+        if progress == Progress::Blocked && self.wire.answer.held() > limit {
+            self.wire.connection.enter_write(now);
+            while progress == Progress::Blocked && self.wire.answer.held() > limit / 2 {
+                let deadline = self.wire.connection.deadline();
+                let ready = wait_one(self.wire.socket.as_fd(), Interest::Send, deadline);
+                if !matches!(ready, Ok(true)) {
+                    self.wire.lost = true;
+                    return Err(Gone);
+                }
+                now = Instant::now();
+                progress = self.wire.send(self.out, now, self.context);
+            }
+            self.wire.connection.enter_handler(now);
+        }
+        if progress == Progress::Gone { Err(Gone) } else { Ok(()) }
+    }
+
+    /// Adds `length` bytes of a regular file, from `offset`, as one block; the kernel copies them to the socket.
+    ///
+    /// # Errors
+    /// `Gone` when nothing more can be sent.
+    pub fn send_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), Gone> {
+        let whole = usize::try_from(length).unwrap_or(usize::MAX);
+        let frame = self.wire.connection.frame(whole);
+        self.out.extend_from_slice(&frame.before);
+        self.wire.hold(self.out, self.context);
+        self.wire.answer.push_file(file, offset, frame.take as u64);
+        self.out.extend_from_slice(frame.after);
+        self.wire.noted.bytes += frame.take as u64;
+        if self.wire.lost { Err(Gone) } else { Ok(()) }
+    }
+
+    /// Ends the answer.
+    pub fn finish(&mut self) -> Finished {
+        self.wire.connection.finish(self.out)
+    }
+
+    /// The answer cannot be completed: the client will see that it is broken.
+    pub fn break_off(&mut self) {
+        self.wire.connection.break_off();
+    }
+
+    /// Gives a whole small error answer instead of the application's, or breaks the answer off if it has begun.
+    pub fn refuse(&mut self, status: u16) {
+        if self.responding() {
+            self.break_off();
+        } else {
+            self.wire.noted.status = status;
+            self.wire.connection.reject(&Reject::new(status, "the application failed"), self.out);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Many connections, one poller: receives, sends what is left of answers, acts on deadlines, accepts. No thread and no
+//! application here; who turns it is decided in `role`.
+//!
+//! Some facts about the poller: readiness is told once, when it changes (edge-triggered), so a wire remembers that it is
+//! readable until a receive finds less than it asked for. A socket is registered for receiving once, and for sending
+//! only from the first time its answer was blocked; a small request costs one receive, one send and its share of a poll.
+//!
+//! A wire that is away (queued, or with the application) leaves its place empty; what is told of its socket meanwhile is
+//! noted in the place. A place is freed only when its wire is back.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::Context;
+use super::accept::look_away;
+use super::ready::Away;
+use super::wire::{Scratch, Verdict, Wire};
+use crate::connection::Stage;
+use crate::log::Level;
+use crate::net::{Accepted, Listener};
+
+const WAKER: Token = Token(0);
+const FIRST_LISTENER: usize = 1;
+
+/// How long accepting rests when descriptors are exhausted.
+const EXHAUSTED_REST: Duration = Duration::from_millis(100);
+/// How many connections are accepted at once after looking away.
+const AFTER_LOOKING_AWAY: usize = 4;
+/// How long a retired child waits for a kept-alive client's next request, which it then answers with
+/// `Connection: close`, before it closes.
+pub(super) const RETIRED_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// Where one connection belongs.
+#[derive(Debug)]
+struct Place {
+    wire: Option<Box<Wire>>,
+    fd: RawFd,
+    readable: bool,
+    ended: bool,
+    /// Registered for sending too.
+    sends: bool,
+    /// When the earliest entry of `deadlines` for this place is due.
+    scheduled: Option<Instant>,
+    /// Tells entries of `deadlines` apart from those of an earlier user of the place.
+    serial: u64,
+}
+
+/// Whether new connections are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accepting {
+    /// Nobody waits, as far as is known.
+    Idle,
+    /// Somebody may wait.
+    Pending,
+    /// Somebody waits, and a less loaded child goes first until then.
+    LookingAway(Instant),
+    /// Descriptors are exhausted.
+    Resting(Instant),
+    /// As many connections are open as may be.
+    Full,
+    /// Retired.
+    Over,
+}
+
+/// See the module's first lines. Belongs to whoever holds the listener's role.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    poll: Poll,
+    events: Events,
+    places: Slab<Place>,
+    deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    serial: u64,
+    listeners: Vec<Listener>,
+    accepting: Accepting,
+    accepted: u64,
+    reached_limit: bool,
+    again: Vec<usize>,
+    scratch: Scratch,
+    complete: Vec<Away>,
+    /// When idle connections of a retired child are closed.
+    idle_until: Option<Instant>,
+}
+
+impl Reactor {
+    /// Begins to poll `listeners`; also gives the waker that ends a poll from another thread.
+    pub(super) fn new(listeners: Vec<Listener>) -> io::Result<(Self, mio::Waker)> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        for (index, listener) in listeners.iter().enumerate() {
+            let token = Token(FIRST_LISTENER + index);
+            poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
+        }
+        let reactor = Self {
+            poll,
+            events: Events::with_capacity(256),
+            places: Slab::new(),
+            deadlines: BinaryHeap::new(),
+            serial: 0,
+            listeners,
+            accepting: Accepting::Pending,
+            accepted: 0,
+            reached_limit: false,
+            again: Vec::new(),
+            scratch: Scratch::default(),
+            complete: Vec::new(),
+            idle_until: None,
+        };
+        Ok((reactor, waker))
+    }
+
+    /// Retired and without connections: nothing more to do, ever.
+    pub(super) fn is_over(&self) -> bool {
+        self.accepting == Accepting::Over && self.places.is_empty()
+    }
+
+    /// `connections_per_child` has been reached.
+    pub(super) fn reached_limit(&self) -> bool {
+        self.reached_limit
+    }
+
+    /// Requests that have become complete since the last call, in order.
+    pub(super) fn take_complete(&mut self) -> std::vec::Drain<'_, Away> {
+        self.complete.drain(..)
+    }
+
+    /// When `turn` has something to do even if nothing happens; None is never.
+    fn next_due(&self) -> Option<Instant> {
+        let accepting = match self.accepting {
+            Accepting::LookingAway(until) | Accepting::Resting(until) => Some(until),
+            Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Over => None,
+        };
+        let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
+        let idle = self.idle_until;
+        [accepting, deadline, idle].into_iter().flatten().min()
+    }
+
+    /// Waits until something happens (not at all if `wait` is false, or if something is left to do), and does it.
+    pub(super) fn turn(&mut self, wait: bool, context: &Context) -> io::Result<()> {
+        let timeout = if !wait || !self.again.is_empty() || self.accepting == Accepting::Pending {
+            Some(Duration::ZERO)
+        } else {
+            self.next_due().map(|due| due.saturating_duration_since(Instant::now()))
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        let now = Instant::now();
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        // Connections first, accepting last: a place freed here is not used again before all events have been seen.
+        for event in &events {
+            let token = event.token().0;
+            if token == WAKER.0 {
+                continue;
+            }
+            if token < FIRST_LISTENER + self.listeners.len() {
+                if self.accepting == Accepting::Idle {
+                    self.accepting = Accepting::Pending;
+                }
+                continue;
+            }
+            let index = token - FIRST_LISTENER - self.listeners.len();
+            let ended = event.is_read_closed() || event.is_error();
+            self.told(index, event.is_readable() || ended, ended, now, context);
+        }
+        std::mem::swap(&mut self.events, &mut events);
+        for index in std::mem::take(&mut self.again) {
+            self.drive(index, now, context);
+        }
+        self.expire(now, context);
+        self.accept(now, context);
+        Ok(())
+    }
+
+    /// The poller told something of the socket at `index`.
+    fn told(&mut self, index: usize, readable: bool, ended: bool, now: Instant, context: &Context) {
+        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(wire) = &mut place.wire else {
+            place.readable |= readable;
+            place.ended |= ended;
+            return;
+        };
+        wire.readable |= readable;
+        wire.ended |= ended;
+        self.drive(index, now, context);
+    }
+
+    fn drive(&mut self, index: usize, now: Instant, context: &Context) {
+        let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else { return };
+        let verdict = wire.proceed(now, &mut self.scratch, context);
+        self.act(index, verdict, now, context);
+    }
+
+    /// Does what a wire, which is in its place, needs next.
+    fn act(&mut self, index: usize, verdict: Verdict, now: Instant, context: &Context) {
+        match verdict {
+            Verdict::Request => {
+                let Some(mut wire) = self.places.get_mut(index).and_then(|place| place.wire.take()) else { return };
+                wire.connection.enter_queue(now);
+                self.complete.push(Away { place: index, wire });
+            }
+            Verdict::Wait => self.rest(index, context),
+            Verdict::Again => self.again.push(index),
+            Verdict::Close => self.close(index, context),
+        }
+    }
+
+    /// A wire that waits for its client: sees to the poller and the deadline.
+    fn rest(&mut self, index: usize, context: &Context) {
+        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(wire) = &place.wire else { return };
+        if !wire.answer.is_empty() && !place.sends {
+            let token = Token(FIRST_LISTENER + self.listeners.len() + index);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = self.poll.registry().reregister(&mut SourceFd(&place.fd), token, both) {
+                context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
+                self.close(index, context);
+                return;
+            }
+            place.sends = true;
+        }
+        let Some(deadline) = wire.connection.deadline() else { return };
+        // An entry that is due earlier looks again then; only an earlier deadline needs a new one.
+        if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
+            place.scheduled = Some(deadline);
+            self.deadlines.push(Reverse((deadline, index, place.serial)));
+        }
+    }
+
+    fn close(&mut self, index: usize, context: &Context) {
+        // Closing the descriptor, which dropping the wire does, also ends its registration.
+        if self.places.try_remove(index).is_some() {
+            context.row.closed();
+            if self.accepting == Accepting::Full {
+                self.accepting = Accepting::Pending;
+            }
+        }
+    }
+
+    /// Takes back a wire that was away.
+    pub(super) fn take_back(&mut self, away: Away, verdict: Verdict, now: Instant, context: &Context) {
+        let Away { place: index, mut wire } = away;
+        let Some(place) = self.places.get_mut(index) else { return };
+        let told = std::mem::take(&mut place.readable);
+        wire.readable |= told;
+        wire.ended |= std::mem::take(&mut place.ended);
+        if self.accepting == Accepting::Over {
+            wire.connection.retire();
+        }
+        // What was told while the wire was away came after its last look at the socket.
+        let look = told && verdict == Verdict::Wait;
+        place.wire = Some(wire);
+        if look {
+            self.drive(index, now, context);
+        } else {
+            self.act(index, verdict, now, context);
+        }
+    }
+
+    fn expire(&mut self, now: Instant, context: &Context) {
+        while let Some(Reverse((at, index, serial))) = self.deadlines.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop();
+            let Some(place) = self.places.get_mut(index) else { continue };
+            if place.serial != serial || place.scheduled != Some(at) {
+                continue;
+            }
+            place.scheduled = None;
+            let Some(wire) = &mut place.wire else { continue };
+            if wire.connection.deadline().is_some_and(|deadline| deadline <= now) {
+                let verdict = wire.expire(now, &mut self.scratch, context);
+                self.act(index, verdict, now, context);
+            } else {
+                self.rest(index, context);
+            }
+        }
+        if self.idle_until.is_some_and(|until| until <= now) {
+            self.idle_until = None;
+            self.close_idle(now, context);
+        }
+    }
+
+    fn accept(&mut self, now: Instant, context: &Context) {
+        let mut at_once = 0;
+        match self.accepting {
+            Accepting::Pending => {}
+            Accepting::LookingAway(until) if until <= now => at_once = AFTER_LOOKING_AWAY,
+            Accepting::Resting(until) if until <= now => {}
+            Accepting::Idle
+            | Accepting::LookingAway(_)
+            | Accepting::Resting(_)
+            | Accepting::Full
+            | Accepting::Over => return,
+        }
+        self.accepting = loop {
+            if self.places.len() >= context.bounds.open_connections {
+                break Accepting::Full;
+            }
+            if at_once > 0 {
+                at_once -= 1;
+            } else if let Some(wait) = look_away(context.row.connections(), context.row.fewest_connections_elsewhere()) {
+                break Accepting::LookingAway(now + wait);
+            }
+            match self.accept_one() {
+                Accepted::Client(socket, endpoints) => {
+                    self.admit(Wire::new(socket, endpoints, context, now), context);
+                    let most = context.bounds.connections_per_child;
+                    if most > 0 && self.accepted >= most {
+                        self.reached_limit = true;
+                        break Accepting::Idle;
+                    }
+                }
+                Accepted::Nobody => break Accepting::Idle,
+                Accepted::Lost => {}
+                Accepted::Exhausted(error) => {
+                    context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
+                    break Accepting::Resting(now + EXHAUSTED_REST);
+                }
+            }
+        };
+    }
+
+    /// The first client of any listener, beginning with another one each time so that none starves.
+    fn accept_one(&mut self) -> Accepted {
+        let count = self.listeners.len();
+        let first = usize::try_from(self.accepted).unwrap_or(0);
+        for offset in 0..count {
+            match self.listeners[(first + offset) % count].accept() {
+                Accepted::Nobody => {}
+                other => return other,
+            }
+        }
+        Accepted::Nobody
+    }
+
+    fn admit(&mut self, wire: Wire, context: &Context) {
+        use std::os::fd::AsRawFd;
+        let fd = wire.socket.as_raw_fd();
+        self.serial += 1;
+        let place = Place {
+            wire: Some(Box::new(wire)),
+            fd,
+            readable: false,
+            ended: false,
+            sends: false,
+            scheduled: None,
+            serial: self.serial,
+        };
+        context.row.accepted();
+        self.accepted += 1;
+        let index = self.places.insert(place);
+        let token = Token(FIRST_LISTENER + self.listeners.len() + index);
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
+            context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
+            self.close(index, context);
+            return;
+        }
+        self.rest(index, context);
+    }
+
+    /// Stops accepting; connections end with their present or next answer.
+    pub(super) fn retire(&mut self, now: Instant, context: &Context) {
+        if self.accepting == Accepting::Over {
+            return;
+        }
+        self.accepting = Accepting::Over;
+        for listener in &self.listeners {
+            // A listener that cannot be taken from the poller only causes turns in which nothing is accepted.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+        }
+        for (_, place) in &mut self.places {
+            if let Some(wire) = &mut place.wire {
+                wire.connection.retire();
+            }
+        }
+        self.idle_until = Some(now + RETIRED_KEEP_ALIVE);
+        if self.places.is_empty() {
+            return;
+        }
+        context.error_log.line(Level::Debug, &format!("retired with {} connections", self.places.len()));
+    }
+
+    /// Ends connections that have nothing under way, after one more look at what they may have sent.
+    fn close_idle(&mut self, now: Instant, context: &Context) {
+        let indexes: Vec<usize> = self.places.iter().map(|(index, _)| index).collect();
+        for index in indexes {
+            let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else { continue };
+            if !wire.rests() {
+                continue;
+            }
+            wire.readable = true;
+            self.drive(index, now, context);
+            let wire = self.places.get(index).and_then(|place| place.wire.as_ref());
+            if wire.is_some_and(|wire| wire.rests()) {
+                self.close(index, context);
+            }
+        }
+        // Those that were away, or became idle since, are looked at again.
+        if !self.places.is_empty() {
+            self.idle_until = Some(now + RETIRED_KEEP_ALIVE);
+        }
+    }
+}
+
+impl Wire {
+    /// Nothing has been received of a request, and no answer is under way.
+    fn rests(&self) -> bool {
+        match self.connection.stage() {
+            Stage::KeepAlive => true,
+            Stage::Handshake | Stage::Head => self.connection.requests() == 0 && !self.connection.begun(),
+            Stage::Body | Stage::Queued | Stage::Handler | Stage::Write | Stage::Linger => false,
+        }
+    }
+}

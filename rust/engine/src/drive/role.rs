@@ -1,0 +1,487 @@
+//! The reactor driver: worker threads that share the listener's role.
+//!
+//! Some facts. Handing each request from a thread that polls to a thread that works costs a context switch, half of the
+//! price of a small request. A thread that polls and calls the application itself pays nothing, but receives nothing
+//! while a handler runs. What follows: the listener is a role and not a thread. The leader (who has the role) lays the
+//! reactor on the table before it calls the application, and takes it again afterwards. If a handler does not come back
+//! within a tick, the deputy (a thread with nothing else to do) takes the reactor and is the new leader; the old one
+//! finishes its request as a worker, and then serves what waits or goes to sleep.
+//!
+//! `threads` + 1 threads: at most `threads` are inside the application, so one is always left to receive. Whoever is
+//! not busy sleeps; one sleeper is the deputy, who looks at the table every tick while handlers run, and not at all when
+//! they do not. After handlers were found to be slow, the deputy is woken at once instead of after a tick.
+//!
+//! Guarantees: exactly one thread has the reactor, or it is on the table. A wire is in its place, in `ready`, with one
+//! thread, or in `returned`. A complete request waits only while `threads` threads are busy, or for at most two ticks.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::ready::{Away, Queue};
+use super::reactor::Reactor;
+use super::wire::{Scratch, Verdict};
+use super::{Batch, Context, Exchange, Gateway};
+use crate::connection::Stage;
+use crate::net::Listener;
+use crate::scoreboard::ChildState;
+
+/// How long a handler may run before the role passes.
+const TICK: Duration = Duration::from_micros(500);
+/// Ticks without a handler seen after which the deputy sleeps until it is called.
+const QUIET_TICKS: u32 = 4;
+/// How long the leader serves before it polls again, as long as handlers come back quickly.
+const SERVE_FOR: Duration = Duration::from_micros(500);
+/// Handlers in a row that must come back quickly before the deputy is no longer woken at once.
+const EAGER_FOR: u32 = 32;
+
+/// Where the reactor is.
+#[derive(Debug)]
+enum Table {
+    /// With the leader.
+    Taken,
+    /// Here, while the leader is inside the application.
+    Lent(Box<Reactor>),
+    /// The child has finished; the reactor is gone.
+    Over,
+}
+
+/// Who sleeps.
+#[derive(Debug, Default)]
+struct Sleepers {
+    deputy: bool,
+    others: usize,
+}
+
+/// What a thread does next.
+enum Work {
+    Lead(Box<Reactor>),
+    Serve,
+    Leave,
+}
+
+/// The driver of the event MPM. Shared by the threads of one child.
+pub struct ReactorDriver {
+    gateway: Arc<dyn Gateway>,
+    context: Arc<Context>,
+    threads: usize,
+    /// Handlers can run at the same time (free-threaded interpreter): waiting requests wake sleepers at once.
+    parallel: bool,
+    table: Mutex<Table>,
+    /// Counts how often the reactor was lent; odd while it lies on the table.
+    lent: AtomicU64,
+    sleepers: Mutex<Sleepers>,
+    call_deputy: Condvar,
+    call_others: Condvar,
+    deputy_sleeps: AtomicBool,
+    eager: AtomicU32,
+    busy: AtomicUsize,
+    ready: Queue<Away>,
+    returned: Queue<(Away, Verdict)>,
+    polling: AtomicBool,
+    waker: mio::Waker,
+    retired: AtomicBool,
+    reached_limit: AtomicBool,
+    left: AtomicUsize,
+}
+
+impl std::fmt::Debug for ReactorDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReactorDriver").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panicked has ended the child; what it held is looked at by no one for long.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ReactorDriver {
+    /// Prepares to serve `listeners` with at most `threads` threads inside `gateway` at once.
+    ///
+    /// # Errors
+    /// When the system has no descriptors for a poller.
+    pub fn new(
+        gateway: Arc<dyn Gateway>,
+        listeners: Vec<Listener>,
+        context: Arc<Context>,
+        threads: usize,
+        parallel: bool,
+    ) -> io::Result<Self> {
+        let (reactor, waker) = Reactor::new(listeners)?;
+        Ok(Self {
+            gateway,
+            context,
+            threads,
+            parallel,
+            table: Mutex::new(Table::Lent(Box::new(reactor))),
+            lent: AtomicU64::new(1),
+            sleepers: Mutex::default(),
+            call_deputy: Condvar::new(),
+            call_others: Condvar::new(),
+            deputy_sleeps: AtomicBool::new(false),
+            eager: AtomicU32::new(0),
+            busy: AtomicUsize::new(0),
+            ready: Queue::default(),
+            returned: Queue::default(),
+            polling: AtomicBool::new(false),
+            waker,
+            retired: AtomicBool::new(false),
+            reached_limit: AtomicBool::new(false),
+            left: AtomicUsize::new(0),
+        })
+    }
+
+    /// Serves as thread `thread` (0 to `threads`) until the child is retired and every connection has ended.
+    ///
+    /// # Errors
+    /// When the system cannot poll.
+    pub fn run(&self, thread: usize) -> io::Result<()> {
+        if thread == 0 {
+            self.context.row.state(ChildState::Ready);
+        }
+        let mut scratch = Scratch::default();
+        let mut next = self.take_from_table().map_or(Work::Serve, Work::Lead);
+        loop {
+            next = match next {
+                Work::Lead(reactor) => self.lead(reactor, thread, &mut scratch)?,
+                Work::Serve => self.work(thread, &mut scratch),
+                Work::Leave => break,
+            };
+        }
+        if self.left.fetch_add(1, SeqCst) == self.threads {
+            if let Some(log) = &self.context.access_log {
+                log.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
+    pub fn retire(&self) {
+        if !self.retired.swap(true, SeqCst) {
+            self.context.row.state(ChildState::Draining);
+            self.wake_reactor();
+        }
+    }
+
+    /// Whether the driver retired by itself because `connections_per_child` was reached.
+    pub fn reached_limit(&self) -> bool {
+        self.reached_limit.load(SeqCst)
+    }
+
+    fn wake_reactor(&self) {
+        // Can fail only if the poller is gone, and then nobody polls.
+        let _ = self.waker.wake();
+    }
+
+    /// The life of the leader: turns the reactor, and serves what is complete. Returns when the role has passed on.
+    fn lead(&self, mut reactor: Box<Reactor>, thread: usize, scratch: &mut Scratch) -> io::Result<Work> {
+        loop {
+            self.turn(&mut reactor)?;
+            if reactor.is_over() {
+                *lock(&self.table) = Table::Over;
+                self.call_everybody();
+                return Ok(Work::Leave);
+            }
+            if self.ready.len() == 0 || !self.enter() {
+                continue;
+            }
+            let mut turn = Turn::new(self, thread, scratch, Some(reactor));
+            self.gateway.serve(&mut turn);
+            let kept = turn.close();
+            self.leave();
+            match kept {
+                Some(kept) => reactor = kept,
+                None => return Ok(Work::Serve),
+            }
+        }
+    }
+
+    /// One turn of the reactor by the leader, with what other threads have left for it.
+    fn turn(&self, reactor: &mut Reactor) -> io::Result<()> {
+        let can_serve = self.busy.load(SeqCst) < self.threads;
+        self.polling.store(true, SeqCst);
+        let waits = self.returned.len() == 0 && (self.ready.len() == 0 || !can_serve);
+        let retires = self.retired.load(SeqCst);
+        let turned = reactor.turn(waits, &self.context);
+        self.polling.store(false, SeqCst);
+        turned?;
+        let now = Instant::now();
+        while let Some((away, verdict)) = self.returned.pop() {
+            reactor.take_back(away, verdict, now, &self.context);
+        }
+        if reactor.reached_limit() && !self.retired.load(SeqCst) {
+            self.reached_limit.store(true, SeqCst);
+            self.retire();
+        }
+        if retires || self.retired.load(SeqCst) {
+            reactor.retire(now, &self.context);
+        }
+        self.publish(reactor);
+        Ok(())
+    }
+
+    /// Queues what has become complete.
+    fn publish(&self, reactor: &mut Reactor) {
+        let mut some = false;
+        for away in reactor.take_complete() {
+            self.ready.push(away);
+            some = true;
+        }
+        if !some {
+            return;
+        }
+        let waiting = self.ready.len();
+        self.context.row.queued(u32::try_from(waiting).unwrap_or(u32::MAX));
+        if self.parallel && waiting > 1 {
+            let sleepers = lock(&self.sleepers);
+            for _ in 0..sleepers.others.min(waiting - 1) {
+                self.call_others.notify_one();
+            }
+        }
+    }
+
+    /// Takes one of the places inside the application.
+    fn enter(&self) -> bool {
+        let entered = self.busy.fetch_update(SeqCst, SeqCst, |busy| (busy < self.threads).then_some(busy + 1));
+        if let Ok(before) = entered {
+            self.context.row.busy(u32::try_from(before + 1).unwrap_or(u32::MAX));
+        }
+        entered.is_ok()
+    }
+
+    fn leave(&self) {
+        let before = self.busy.fetch_sub(1, SeqCst);
+        self.context.row.busy(u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX));
+    }
+
+    /// The life of a thread without the role: serves what waits, then sleeps until it is needed.
+    fn work(&self, thread: usize, scratch: &mut Scratch) -> Work {
+        // A request that came while all were busy was left for whoever leaves next; see `enter` and `turn`.
+        while self.ready.len() > 0 && self.enter() {
+            let mut turn = Turn::new(self, thread, scratch, None);
+            self.gateway.serve(&mut turn);
+            let kept = turn.close();
+            self.leave();
+            if let Some(reactor) = kept {
+                return Work::Lead(reactor);
+            }
+        }
+        self.sleep()
+    }
+
+    fn sleep(&self) -> Work {
+        let mut sleepers = lock(&self.sleepers);
+        loop {
+            if matches!(*lock(&self.table), Table::Over) {
+                return Work::Leave;
+            }
+            if self.parallel && self.ready.len() > 0 && self.busy.load(SeqCst) < self.threads {
+                return Work::Serve;
+            }
+            if !sleepers.deputy {
+                sleepers.deputy = true;
+                let (work, mut sleepers) = self.watch(sleepers);
+                sleepers.deputy = false;
+                if sleepers.others > 0 {
+                    self.call_others.notify_one();
+                }
+                return work;
+            }
+            sleepers.others += 1;
+            sleepers = self.call_others.wait(sleepers).unwrap_or_else(PoisonError::into_inner);
+            sleepers.others -= 1;
+        }
+    }
+
+    /// The life of the deputy.
+    fn watch<'a>(&self, mut sleepers: MutexGuard<'a, Sleepers>) -> (Work, MutexGuard<'a, Sleepers>) {
+        let mut quiet = 0;
+        let mut seen = 0;
+        loop {
+            if matches!(*lock(&self.table), Table::Over) {
+                return (Work::Leave, sleepers);
+            }
+            let lent = self.lent.load(SeqCst);
+            let is_lent = lent % 2 == 1;
+            if is_lent && (lent == seen || self.eager.load(SeqCst) > 0) {
+                if let Some(reactor) = self.take_from_table() {
+                    return (Work::Lead(reactor), sleepers);
+                }
+            }
+            quiet = if lent == seen && !is_lent { quiet + 1 } else { 0 };
+            seen = lent;
+            if quiet < QUIET_TICKS {
+                sleepers =
+                    self.call_deputy.wait_timeout(sleepers, TICK).map_or_else(|e| e.into_inner().0, |(guard, _)| guard);
+                continue;
+            }
+            self.deputy_sleeps.store(true, SeqCst);
+            // Lent before the flag was seen: the leader did not call, so look again.
+            if self.lent.load(SeqCst) == seen {
+                sleepers = self.call_deputy.wait(sleepers).unwrap_or_else(PoisonError::into_inner);
+            }
+            self.deputy_sleeps.store(false, SeqCst);
+            quiet = 0;
+        }
+    }
+
+    fn call_everybody(&self) {
+        let _sleepers = lock(&self.sleepers);
+        self.call_deputy.notify_all();
+        self.call_others.notify_all();
+    }
+
+    /// The leader is about to enter the application.
+    fn lend(&self, reactor: Box<Reactor>) {
+        *lock(&self.table) = Table::Lent(reactor);
+        self.lent.fetch_add(1, SeqCst);
+        if self.deputy_sleeps.load(SeqCst) || self.eager.load(SeqCst) > 0 {
+            let _sleepers = lock(&self.sleepers);
+            self.call_deputy.notify_one();
+        }
+    }
+
+    /// A handler took so long: decides whether the deputy is woken at once from now on.
+    fn learn(&self, took: Duration) {
+        if took >= TICK {
+            self.eager.store(EAGER_FOR, SeqCst);
+        } else {
+            let eager = self.eager.load(SeqCst);
+            if eager > 0 {
+                // Two threads may count at once and lose one: it is a guess anyway.
+                self.eager.store(eager - 1, SeqCst);
+            }
+        }
+    }
+
+    fn take_from_table(&self) -> Option<Box<Reactor>> {
+        let mut table = lock(&self.table);
+        match std::mem::replace(&mut *table, Table::Taken) {
+            Table::Lent(reactor) => {
+                self.lent.fetch_add(1, SeqCst);
+                Some(reactor)
+            }
+            other => {
+                *table = other;
+                None
+            }
+        }
+    }
+
+    /// A worker gives a wire back to whoever has the reactor.
+    fn give_back(&self, away: Away, verdict: Verdict) {
+        if verdict == Verdict::Request {
+            self.ready.push(away);
+            return;
+        }
+        self.returned.push((away, verdict));
+        if self.polling.load(SeqCst) {
+            self.wake_reactor();
+        }
+    }
+}
+
+/// What a thread has of the role during one batch.
+enum Hold {
+    /// The reactor itself: between two requests of the leader.
+    Has(Box<Reactor>),
+    /// It lies on the table: the leader is inside the application.
+    Lent,
+    /// Nothing: a worker.
+    Nothing,
+}
+
+/// One batch of one thread.
+struct Turn<'a> {
+    driver: &'a ReactorDriver,
+    thread: usize,
+    hold: Hold,
+    scratch: &'a mut Scratch,
+    current: Option<Away>,
+    /// When the exchange under way entered the application.
+    entered: Instant,
+    /// When a leader polls again.
+    until: Instant,
+}
+
+impl<'a> Turn<'a> {
+    fn new(
+        driver: &'a ReactorDriver,
+        thread: usize,
+        scratch: &'a mut Scratch,
+        reactor: Option<Box<Reactor>>,
+    ) -> Self {
+        let now = Instant::now();
+        let hold = reactor.map_or(Hold::Nothing, Hold::Has);
+        Self { driver, thread, hold, scratch, current: None, entered: now, until: now + SERVE_FOR }
+    }
+
+    /// Ends the exchange under way, takes the reactor again if it still lies there, and hands the wire back.
+    fn complete(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(mut away) = self.current.take() else { return now };
+        let driver = self.driver;
+        let context = &*driver.context;
+        context.row.stage(self.thread, None);
+        end_answer(&mut away.wire, &mut self.scratch.out);
+        driver.learn(now.saturating_duration_since(self.entered));
+        let verdict = away.wire.complete(now, self.scratch, context);
+        if matches!(self.hold, Hold::Lent) {
+            self.hold = driver.take_from_table().map_or(Hold::Nothing, Hold::Has);
+        }
+        match &mut self.hold {
+            Hold::Has(reactor) => {
+                reactor.take_back(away, verdict, now, context);
+                driver.publish(reactor);
+            }
+            Hold::Lent | Hold::Nothing => driver.give_back(away, verdict),
+        }
+        now
+    }
+
+    /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
+    fn close(mut self) -> Option<Box<Reactor>> {
+        self.complete();
+        match self.hold {
+            Hold::Has(reactor) => Some(reactor),
+            Hold::Lent | Hold::Nothing => None,
+        }
+    }
+}
+
+impl Batch for Turn<'_> {
+    fn next(&mut self) -> Option<Exchange<'_>> {
+        let now = self.complete();
+        let driver = self.driver;
+        if matches!(self.hold, Hold::Has(_)) && now >= self.until {
+            return None;
+        }
+        let mut away = driver.ready.pop()?;
+        driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
+        driver.context.row.stage(self.thread, Some(Stage::Handler));
+        away.wire.connection.enter_handler(now);
+        self.entered = now;
+        if let Hold::Has(reactor) = std::mem::replace(&mut self.hold, Hold::Nothing) {
+            driver.lend(reactor);
+            self.hold = Hold::Lent;
+        }
+        let away = self.current.insert(away);
+        Some(Exchange { wire: &mut away.wire, out: &mut self.scratch.out, context: &driver.context })
+    }
+}
+
+/// An exchange that the gateway left without an answer, or without its end, gets one.
+pub(super) fn end_answer(wire: &mut super::wire::Wire, out: &mut Vec<u8>) {
+    if wire.connection.answered() {
+        return;
+    }
+    if wire.connection.responding() {
+        wire.connection.break_off();
+    } else {
+        let reject = crate::http::Reject::new(500, "the gateway gave no answer");
+        wire.connection.reject(&reject, out);
+    }
+}

@@ -1,0 +1,320 @@
+//! One client connection as a driver holds it: socket, sans-I/O connection, body, answer. Both drivers move wires with
+//! `proceed` (when the socket may have something) and `complete` (when the application has answered); which thread does
+//! so, and how it waits in between, is theirs.
+
+use std::time::Instant;
+
+use super::answer::{Answer, Progress};
+use super::{Body, Context};
+use crate::connection::{Connection, Expired, Next, Stage, Step};
+use crate::http::Reject;
+use crate::log::{Level, Record};
+use crate::net::{Endpoint, Endpoints, Interest, Sent, Socket};
+
+/// Bytes one receive takes at most.
+const RECEIVE: usize = 64 * 1024;
+/// Receives in a row for one wire before others get their turn.
+const RECEIVES_IN_A_ROW: usize = 16;
+
+/// Memory that a thread lends to the wire it is moving, so that a resting wire holds none.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) received: Box<[u8]>,
+    pub(super) out: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { received: vec![0; RECEIVE].into_boxed_slice(), out: Vec::with_capacity(4096) }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.connection.must_reset() {
+            self.socket.reset_on_close();
+        }
+    }
+}
+
+/// What a wire needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A complete request is there: call the application.
+    Request,
+    /// Wait for the socket (`interest`) or the deadline.
+    Wait,
+    /// There is more to do, but others should have their turn first.
+    Again,
+    /// Drop the wire, which closes the socket.
+    Close,
+}
+
+/// What is noted of the exchange under way, for the access log.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) complete_at: Instant,
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+}
+
+/// See the module's first lines.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) connection: Connection,
+    pub(super) body: Body,
+    pub(super) answer: Answer,
+    pub(super) socket: Socket,
+    pub(super) endpoints: Endpoints,
+    pub(super) noted: Noted,
+    /// The socket may have bytes. Set by whoever polls; unset when a receive finds less than it asked for.
+    pub(super) readable: bool,
+    /// The poller saw the end of what the client sends: only a receive of nothing may unset `readable` now.
+    pub(super) ended: bool,
+    /// The client has gone, or its answer cannot be held: nothing more can be sent.
+    pub(super) lost: bool,
+}
+
+impl Wire {
+    pub(super) fn new(socket: Socket, endpoints: Endpoints, context: &Context, now: Instant) -> Self {
+        Self {
+            connection: Connection::new(std::sync::Arc::clone(&context.protocol), now),
+            body: Body::default(),
+            answer: Answer::default(),
+            socket,
+            endpoints,
+            noted: Noted { complete_at: now, status: 0, bytes: 0 },
+            readable: false,
+            ended: false,
+            lost: false,
+        }
+    }
+
+    /// What a wait on the socket is for.
+    pub(super) fn interest(&self) -> Interest {
+        if self.answer.is_empty() { Interest::Receive } else { Interest::Send }
+    }
+
+    /// Moves the wire as far as it goes without waiting and without the application.
+    pub(super) fn proceed(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        match self.connection.stage() {
+            Stage::Write => self.settle(now, scratch, context),
+            Stage::Linger => self.throw_away(scratch),
+            Stage::Handshake
+            | Stage::Head
+            | Stage::Body
+            | Stage::KeepAlive
+            | Stage::Queued
+            | Stage::Handler => self.receive(now, scratch, context),
+        }
+    }
+
+    fn receive(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        let mut receives = 0;
+        loop {
+            match self.connection.step(&mut scratch.out, now) {
+                Step::Body(piece) => {
+                    if let Err(error) = self.body.append(piece, &context.spool) {
+                        context.error_log.line(Level::Error, &spool_sentence(context, &error));
+                        return self.refuse(&Reject::new(507, "no space to gather the request body"), now, scratch, context);
+                    }
+                }
+                Step::Request => {
+                    self.noted = Noted { complete_at: now, status: 0, bytes: 0 };
+                    return Verdict::Request;
+                }
+                Step::Reject(reject) => return self.refuse(&reject, now, scratch, context),
+                Step::End => return Verdict::Close,
+                Step::NeedData => {
+                    if !scratch.out.is_empty() && !self.send_interim(&mut scratch.out, context) {
+                        return Verdict::Close;
+                    }
+                    if !self.readable {
+                        return Verdict::Wait;
+                    }
+                    if receives == RECEIVES_IN_A_ROW {
+                        return Verdict::Again;
+                    }
+                    receives += 1;
+                    match self.socket.receive(&mut scratch.received) {
+                        Ok(0) => self.connection.receive_end(),
+                        Ok(n) => {
+                            // Less than asked for: the socket is empty, unless its end is already waiting behind.
+                            self.readable = n == scratch.received.len() || self.ended;
+                            self.connection.receive(&scratch.received[..n], now);
+                        }
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.readable = false,
+                        Err(_) => return Verdict::Close,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends an interim answer (100). What the socket does not take waits in the answer.
+    fn send_interim(&mut self, out: &mut Vec<u8>, context: &Context) -> bool {
+        let pushed = self.answer.push(out, &context.spool).is_ok();
+        out.clear();
+        pushed && self.answer.send(&self.socket).0 != Progress::Gone
+    }
+
+    /// Answers a refusal by the byte path.
+    pub(super) fn refuse(
+        &mut self,
+        reject: &Reject,
+        now: Instant,
+        scratch: &mut Scratch,
+        context: &Context,
+    ) -> Verdict {
+        context.error_log.client_line(|| {
+            let peer = match self.endpoints.peer {
+                Endpoint::Tcp(address) => address.to_string(),
+                Endpoint::Unix => "unix".to_owned(),
+            };
+            format!("refused with {}: {} client={peer}", reject.status, reject.reason)
+        });
+        self.connection.reject(reject, &mut scratch.out);
+        self.noted.status = reject.status;
+        self.record(now, context);
+        self.settle(now, scratch, context)
+    }
+
+    /// The application has answered (or given up): ends the exchange and moves on.
+    pub(super) fn complete(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        self.record(now, context);
+        context.row.answered();
+        match self.settle(now, scratch, context) {
+            Verdict::Again => self.proceed(now, scratch, context),
+            verdict => verdict,
+        }
+    }
+
+    /// Sends what is left of the answer, and enters what follows it.
+    fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        if self.lost {
+            return Verdict::Close;
+        }
+        match self.send(&mut scratch.out, now, context) {
+            Progress::Gone => return Verdict::Close,
+            Progress::Blocked => {
+                self.connection.enter_write(now);
+                return Verdict::Wait;
+            }
+            Progress::Done => {}
+        }
+        match self.connection.next_exchange(now) {
+            Next::Request => {
+                self.body = Body::default();
+                Verdict::Again
+            }
+            Next::KeepAlive => {
+                self.body = Body::default();
+                if self.readable { Verdict::Again } else { Verdict::Wait }
+            }
+            Next::Linger => {
+                self.socket.shutdown_write();
+                self.throw_away(scratch)
+            }
+            Next::Close => Verdict::Close,
+        }
+    }
+
+    /// Sends `out` and the answer that waits before it; `out` is empty afterwards. Never waits.
+    pub(super) fn send(&mut self, out: &mut Vec<u8>, now: Instant, context: &Context) -> Progress {
+        if self.answer.is_empty() {
+            // The usual case: the whole answer in one call, without passing through a queue.
+            let mut from = 0;
+            while from < out.len() {
+                match self.socket.send(&out[from..]) {
+                    Sent::Bytes(n) => from += n,
+                    Sent::Blocked => break,
+                    Sent::Gone => {
+                        out.clear();
+                        self.lost = true;
+                        return Progress::Gone;
+                    }
+                }
+            }
+            if from == out.len() {
+                out.clear();
+                return Progress::Done;
+            }
+            out.drain(..from);
+        }
+        self.hold(out, context);
+        if self.lost {
+            return Progress::Gone;
+        }
+        let (progress, sent) = self.answer.send(&self.socket);
+        if sent > 0 {
+            self.connection.sent(sent, now);
+        }
+        if progress == Progress::Gone {
+            self.lost = true;
+        }
+        progress
+    }
+
+    /// Moves `out` to the answer that waits.
+    pub(super) fn hold(&mut self, out: &mut Vec<u8>, context: &Context) {
+        let held = self.answer.push(out, &context.spool);
+        self.note_held(held, context);
+        out.clear();
+    }
+
+    /// An answer that cannot be held is lost: says so once.
+    pub(super) fn note_held(&mut self, held: std::io::Result<()>, context: &Context) {
+        if let Err(error) = held {
+            context.error_log.line(Level::Error, &spool_sentence(context, &error));
+            self.lost = true;
+        }
+    }
+
+    /// LINGER: reads and throws away until the client ends, the bound is reached, or the deadline comes.
+    fn throw_away(&mut self, scratch: &mut Scratch) -> Verdict {
+        for _ in 0..RECEIVES_IN_A_ROW {
+            match self.socket.receive(&mut scratch.received) {
+                Ok(0) => return Verdict::Close,
+                Ok(n) => {
+                    if !self.connection.lingered(n) {
+                        return Verdict::Close;
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Verdict::Wait;
+                }
+                Err(_) => return Verdict::Close,
+            }
+        }
+        Verdict::Again
+    }
+
+    /// Acts on a deadline that has come.
+    pub(super) fn expire(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        match self.connection.expire(now) {
+            Expired::NotYet => Verdict::Wait,
+            Expired::Reject(reject) => self.refuse(&reject, now, scratch, context),
+            Expired::Close => Verdict::Close,
+        }
+    }
+
+    fn record(&self, now: Instant, context: &Context) {
+        let Some(log) = &context.access_log else { return };
+        let head = self.connection.head();
+        log.record(&Record {
+            endpoints: self.endpoints,
+            method: head.method(),
+            target: head.target(),
+            protocol: head.version().as_str().as_bytes(),
+            status: self.noted.status,
+            bytes: self.noted.bytes,
+            took: now.saturating_duration_since(self.noted.complete_at),
+            field: &|name| head.fields().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value),
+        });
+    }
+}
+
+fn spool_sentence(context: &Context, error: &std::io::Error) -> String {
+    format!("cannot hold a body in spool_directory {}: {error}", context.spool.directory.display())
+}

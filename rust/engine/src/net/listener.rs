@@ -1,0 +1,96 @@
+//! A listening socket that the parent owns and this child borrows.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, getsockname};
+
+use super::{Endpoint, Endpoints, Socket};
+
+/// What became of an attempt to accept.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A client.
+    Client(Socket, Endpoints),
+    /// Nobody waits (any more).
+    Nobody,
+    /// This one connection was lost before it was accepted; others may wait.
+    Lost,
+    /// The process or the system is out of descriptors or memory: try later.
+    Exhausted(io::Error),
+}
+
+/// A non-blocking listening socket. It is never closed here for good: the parent keeps the socket open for the life of
+/// the server, this is a duplicate of its descriptor.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    local: Endpoint,
+    wildcard: bool,
+}
+
+impl Listener {
+    /// Duplicates descriptor `fd`, which stays open for the caller, and makes the socket non-blocking.
+    ///
+    /// # Errors
+    /// When `fd` is not an open socket.
+    pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        let local = endpoint(getsockname(&fd)?);
+        let wildcard = matches!(local, Endpoint::Tcp(address) if address.ip().is_unspecified());
+        Ok(Self { fd, local, wildcard })
+    }
+
+    /// Takes the client that has waited longest.
+    #[must_use]
+    pub fn accept(&self) -> Accepted {
+        match accept_nonblocking(&self.fd) {
+            Ok((fd, peer)) => {
+                let peer = peer.map_or(Endpoint::Unix, endpoint);
+                let local = if self.wildcard {
+                    getsockname(&fd).map_or(self.local, endpoint)
+                } else {
+                    self.local
+                };
+                Accepted::Client(Socket::new(fd), Endpoints { local, peer })
+            }
+            Err(Errno::AGAIN) => Accepted::Nobody,
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                Accepted::Exhausted(error.into())
+            }
+            // ECONNABORTED, EPROTO, ENETDOWN and their like concern that client alone (accept(2), "Error handling").
+            Err(_) => Accepted::Lost,
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn accept_nonblocking(fd: &OwnedFd) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept_nonblocking(fd: &OwnedFd) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    let (accepted, peer) = acceptfrom_with(fd, SocketFlags::empty())?;
+    rustix::io::ioctl_fionbio(&accepted, true)?;
+    rustix::io::fcntl_setfd(&accepted, rustix::io::FdFlags::CLOEXEC)?;
+    Ok((accepted, peer))
+}
+
+fn endpoint(address: SocketAddrAny) -> Endpoint {
+    std::net::SocketAddr::try_from(address).map_or(Endpoint::Unix, Endpoint::Tcp)
+}

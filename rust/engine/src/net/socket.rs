@@ -1,0 +1,138 @@
+//! One connected, non-blocking stream socket, TCP or Unix.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An IPv4 or IPv6 address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket, whose peers have no address.
+    Unix,
+}
+
+/// Both ends of a connection, as the operating system tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where the client connected to.
+    pub local: Endpoint,
+    /// The client.
+    pub peer: Endpoint,
+}
+
+/// What became of an attempt to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The socket took so many bytes (at least one).
+    Bytes(usize),
+    /// The socket takes nothing now.
+    Blocked,
+    /// The client is gone, or the file to send ended early.
+    Gone,
+}
+
+/// A connected socket. Dropping it closes it.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+}
+
+impl Socket {
+    /// Takes a connected descriptor that is already non-blocking.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// Reads what is there, at most `buffer`. `Ok(0)` is the end of what the client sends.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; anything else means that the connection is lost.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((_, n)) => return Ok(n),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Offers `bytes` (not empty) to the socket.
+    #[must_use]
+    pub fn send(&self, bytes: &[u8]) -> Sent {
+        loop {
+            match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+                Ok(0) => return Sent::Gone,
+                Ok(n) => return Sent::Bytes(n),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Sent::Blocked,
+                Err(_) => return Sent::Gone,
+            }
+        }
+    }
+
+    /// Offers `length` bytes of `file` from `offset`.
+    #[must_use]
+    pub fn send_file(&self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Sent {
+        /// One call may keep the thread for as long as this takes to copy; more is another call.
+        const MOST: u64 = 1 << 20;
+        let count = usize::try_from(length.min(MOST)).unwrap_or(usize::MAX);
+        loop {
+            match send_file_once(self.fd.as_fd(), file, offset, count) {
+                Ok(0) => return Sent::Gone,
+                Ok(n) => return Sent::Bytes(n),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Sent::Blocked,
+                Err(_) => return Sent::Gone,
+            }
+        }
+    }
+
+    /// Makes closing reset the connection, which shows a client that reads until the end that this was not the end.
+    pub fn reset_on_close(&self) {
+        // Fails only where there is no connection left to reset.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(std::time::Duration::ZERO));
+    }
+
+    /// Ends the sending side; the client sees the end of the answer and may still be sending.
+    pub fn shutdown_write(&self) {
+        // A client that has reset the connection makes this fail; there is nothing left to end then.
+        let _ = shutdown(&self.fd, Shutdown::Write);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send_file_once(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize, Errno> {
+    let mut position = offset;
+    rustix::fs::sendfile(socket, file, Some(&mut position), count)
+}
+
+/// Where the kernel has no `sendfile` that we use (macOS, a development system): one read, one send.
+#[cfg(not(target_os = "linux"))]
+fn send_file_once(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize, Errno> {
+    let mut piece = [0_u8; 16_384];
+    let most = count.min(piece.len());
+    let n = rustix::io::pread(file, &mut piece[..most], offset)?;
+    if n == 0 {
+        return Ok(0);
+    }
+    send(socket, &piece[..n], SendFlags::empty())
+}

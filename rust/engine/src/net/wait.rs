@@ -1,0 +1,136 @@
+//! Waiting for a few descriptors at once, for threads that drive one connection at a time. The reactor has its own
+//! poller (mio), which holds many.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// What a wait is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes to receive, or the end of them.
+    Receive,
+    /// Room to send.
+    Send,
+}
+
+/// How a wait ended; several of the first three may be true at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready {
+    /// The descriptor waited for is ready, or broken (which the next call on it tells).
+    pub waited: bool,
+    /// The wake-up has been given.
+    pub woken: bool,
+    /// The watched descriptor can be read.
+    pub watched: bool,
+    /// A signal arrived.
+    pub interrupted: bool,
+}
+
+/// A wake-up that stays given: a descriptor that is not readable until `wake` was called, and always afterwards.
+#[derive(Debug)]
+pub struct Wake {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Wake {
+    /// Makes a wake-up that has not been given.
+    ///
+    /// # Errors
+    /// When descriptors are exhausted.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        for fd in [&reader, &writer] {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(fd, true)?;
+        }
+        Ok(Self { reader, writer })
+    }
+
+    /// Gives the wake-up. Safe in any thread; further calls change nothing.
+    pub fn wake(&self) {
+        // Only a full pipe can make this fail, and then the wake-up has been given already.
+        let _ = rustix::io::write(&self.writer, &[1]);
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// What one thread may be woken by while it waits: the driver's wake-up until it was given, and a watched descriptor.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiter<'a> {
+    /// The driver's wake-up; None once it was given, since it stays ready.
+    pub wake: Option<&'a Wake>,
+    /// The descriptor on which the parent speaks, for a child with one thread.
+    pub watch: Option<BorrowedFd<'a>>,
+}
+
+impl Waiter<'_> {
+    /// Waits for any of `fds`, until `deadline`. Nothing in the result is true when the deadline has come.
+    ///
+    /// # Errors
+    /// When the system cannot poll; never because of a signal, which is `Ready::interrupted`.
+    pub fn wait(
+        &self,
+        fds: &[BorrowedFd<'_>],
+        interest: Interest,
+        deadline: Option<Instant>,
+    ) -> io::Result<Ready> {
+        let flags = match interest {
+            Interest::Receive => PollFlags::IN,
+            Interest::Send => PollFlags::OUT,
+        };
+        let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(fds.len() + 2);
+        polled.extend(fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, flags)));
+        if let Some(wake) = self.wake {
+            polled.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
+        }
+        if let Some(watch) = self.watch {
+            polled.push(PollFd::from_borrowed_fd(watch, PollFlags::IN));
+        }
+        let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Ready { interrupted: true, ..Ready::default() }),
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+        let (waited, rest) = polled.split_at(fds.len());
+        let (woken, watched) = rest.split_at(usize::from(self.wake.is_some()));
+        Ok(Ready {
+            waited: waited.iter().any(is_ready),
+            woken: woken.iter().any(is_ready),
+            watched: watched.iter().any(is_ready),
+            interrupted: false,
+        })
+    }
+}
+
+/// Waits for one descriptor alone, with nothing else to wake the thread; false when the deadline has come.
+///
+/// # Errors
+/// When the system cannot poll.
+pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+    let waiter = Waiter { wake: None, watch: None };
+    loop {
+        let ready = waiter.wait(&[fd], interest, deadline)?;
+        if !ready.interrupted {
+            return Ok(ready.waited);
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
