@@ -1,0 +1,147 @@
+"""Limits on what a client may send, and deadlines: each exceeded for real, each with its status and its log line."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.server.client import Client, chunked, request
+from tests.server.conftest import Serving, Start
+from tricorn.testing import Server
+
+SERVING = Serving(
+    "plain.py:application",
+    options=(
+        "--limit-request-line=200",
+        "--limit-request-fields=10",
+        "--limit-request-field-size=300",
+        "--limit-request-head=1000",
+        "--limit-request-body=1000",
+        "--max-keep-alive-requests=3",
+        "--keep-alive-timeout=0.4",
+        "--request-read-timeout=header=0.5 body=0.5 response=2",
+    ),
+)
+AT_LEAST, AT_MOST = 0.3, 5.0
+"""Seconds between which a deadline of half a second has to strike, on a busy machine too."""
+
+
+def test_the_longest_request_line_that_is_allowed(client: Client) -> None:
+    line = "GET /echo?{} HTTP/1.1"
+    query = "x" * (200 - len(line) + 2)
+    assert client.get(f"/echo?{query}").body == f"GET {query} ".encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (request("/echo?" + "x" * 185), 414),
+        (b"GET /" + b"x" * 300, 414),
+        (request("/", *[f"X-{number}: 1" for number in range(10)]), 431),
+        (request("/", "X-Long: " + "x" * 293), 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 400, 431),
+        (request("/", *[f"X-{number}: {'x' * 200}" for number in range(5)]), 431),
+        (request("/count", "Content-Length: 1001", method="POST"), 413),
+        (request("/count", "Content-Length: 99999999999999999999999", method="POST"), 400),
+        (request("/count", "Transfer-Encoding: chunked", method="POST") + chunked(b"x" * 600, b"x" * 401), 413),
+    ],
+    ids=["line", "endless-line", "fields", "field", "endless-field", "head", "body", "overflow", "chunks"],
+)
+def test_a_limit_is_answered_closed_and_logged(server: Server, client: Client, data: bytes, status: int) -> None:
+    mark = server.log.mark()
+    client.send(data)
+    answer = client.response()
+    assert answer.status == status
+    assert answer.closes()
+    if status != 400:
+        server.log.wait_for(str(status), after=mark)
+    client.half_close()
+    assert client.closed()
+
+
+def test_ten_fields_and_a_body_of_the_exact_limit_are_allowed(client: Client) -> None:
+    fields = [f"X-{number}: {'x' * 50}" for number in range(8)]
+    client.send(request("/count", *fields, method="POST", body=b"x" * 1000))
+    assert client.response().body == b"1000"
+
+
+def test_requests_on_one_connection_are_counted(client: Client) -> None:
+    assert [client.get("/").closes() for _ in range(3)] == [False, False, True]
+    assert client.closed()
+
+
+def test_an_idle_connection_is_closed_after_the_keep_alive_timeout(client: Client) -> None:
+    assert client.get("/").body == b"Hello"
+    began = time.monotonic()
+    assert client.closed()
+    assert AT_LEAST < time.monotonic() - began < AT_MOST
+
+
+def test_a_client_that_says_nothing_is_closed_without_an_answer(client: Client) -> None:
+    began = time.monotonic()
+    assert client.closed()
+    assert AT_LEAST < time.monotonic() - began < AT_MOST
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+        b"POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+    ],
+    ids=["head", "body", "chunk"],
+)
+def test_a_client_that_stops_inside_a_request_gets_408(client: Client, begun: bytes) -> None:
+    began = time.monotonic()
+    client.send(begun)
+    answer = client.response()
+    assert AT_LEAST < time.monotonic() - began < AT_MOST
+    assert answer.status == 408
+    assert answer.closes()
+
+
+def test_a_head_that_trickles_has_one_deadline_for_all_of_it(client: Client) -> None:
+    began = time.monotonic()
+    status = None
+    for byte in request("/", "X: " + "y" * 200):
+        try:
+            client.send(bytes([byte]))
+        except (BrokenPipeError, ConnectionResetError):
+            break
+        if not client.silent(0.05):
+            status = client.response().status
+            break
+    assert status == 408
+    assert AT_LEAST < time.monotonic() - began < AT_MOST
+
+
+def test_a_reader_that_takes_nothing_is_given_up(server: Server) -> None:
+    with Client(server.address, receive_buffer=4096) as reader:
+        reader.send(request("/sized?30000000"))
+        reader.socket.recv(1)
+        time.sleep(3.0)  # longer than the deadline: taking nothing for that long is what is tested
+        taken = len(reader.rest())
+    assert taken < 30_000_000
+
+
+def test_keep_alive_can_be_turned_off(start: Start) -> None:
+    with_none = start(Serving("plain.py:application", options=("--keep-alive-timeout=0",)))
+    with Client(with_none.address) as client:
+        assert client.get("/").closes()
+        assert client.closed()
+
+
+def test_a_child_is_replaced_after_its_number_of_connections(start: Start, mpm: str) -> None:
+    capacity = {
+        "prefork": ("--start-servers=1",),
+        "worker": ("--start-servers=1", "--threads-per-child=2"),
+        "event": ("--start-servers=1", "--threads-per-child=2"),
+    }
+    server = start(Serving("plain.py:application", options=("--max-connections-per-child=10",), capacity=capacity))
+    pids = set()
+    for _ in range(40):
+        with Client(server.address) as client:
+            pids.add(client.get("/pid", "Connection: close").body.split()[0])
+    assert 3 <= len(pids) <= 6, f"{len(pids)} children for 40 connections, ten for each"
