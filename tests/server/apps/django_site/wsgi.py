@@ -14,7 +14,7 @@ from django.core.wsgi import get_wsgi_application
 class StaticFiles(StaticFilesHandler):
     """Django's own handler, serving outside of DEBUG too: these files are what the tests are about."""
 
-    def serve(self, request):  # type: ignore[no-untyped-def]
+    def serve(self, request):
         return serve(request, self.file_path(request.path), insecure=True)
 
 

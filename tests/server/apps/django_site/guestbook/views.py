@@ -18,7 +18,7 @@ PAGE = """<form method="post">{% csrf_token %}{{ form.as_p }}</form>
 {% for entry in entries %}<li>{{ entry.text }}</li>{% endfor %}"""
 
 
-class EntryForm(forms.Form):  # type: ignore[misc]
+class EntryForm(forms.Form):
     text = forms.CharField(max_length=20)
 
 
@@ -36,7 +36,7 @@ def visits(request: Any) -> HttpResponse:
     return HttpResponse(str(request.session["visits"]))
 
 
-@csrf_exempt  # type: ignore[untyped-decorator]
+@csrf_exempt
 def upload(request: Any) -> JsonResponse:
     told = {}
     for name, file in request.FILES.items():
