@@ -1,0 +1,80 @@
+"""Finding the command: `tricorn serve APP`, `tricorn APP` (the same), `tricorn check APP`, `tricorn directives`.
+
+Exit codes, also in docs/configure.md: 0 done, 1 an error that nobody foresaw, 2 configuration, 3 application,
+4 listening, 5 starting. They belong to the errors in `tricorn.errors`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from tricorn.cli.check import check
+from tricorn.cli.directives import directives
+from tricorn.cli.options import EXIT_CODES
+from tricorn.cli.serve import serve
+from tricorn.errors import TricornError
+
+OWN_WORDS = ("-h", "--help", "--version", "-v")
+
+
+def installed_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("tricorn")
+    except PackageNotFoundError:  # run from a source tree that nobody installed
+        return "(not installed)"
+
+
+def print_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's shape)
+    """Answer --version."""
+    if value:
+        click.echo(f"tricorn {installed_version()}")
+        context.exit()
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"`tricorn APP` is short for `tricorn serve APP`. {EXIT_CODES}",
+)
+@click.option("-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
+              help="Print the version.")  # fmt: skip
+def tricorn() -> None:
+    """Serve Python web applications with Apache's multi-processing modules: prefork, worker, event."""
+
+
+tricorn.add_command(serve)
+tricorn.add_command(check)
+tricorn.add_command(directives)
+
+
+def with_command(words: Sequence[str]) -> list[str]:
+    """The words with the command that is meant where none is named: a line that begins otherwise means `serve`."""
+    if not words or words[0] in tricorn.commands or words[0] in OWN_WORDS:
+        return list(words)
+    return ["serve", *words]
+
+
+def run(words: Sequence[str] | None = None) -> None:
+    """Run a command line and exit with its code."""
+    try:
+        code = tricorn.main(
+            args=with_command(sys.argv[1:] if words is None else words), prog_name="tricorn", standalone_mode=False
+        )
+    except TricornError as error:
+        for sentence in str(error).splitlines():
+            click.echo(f"tricorn: error: {sentence}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        click.echo(f"tricorn: error: {error.format_message()}", err=True)
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            click.echo(f"`{error.ctx.command_path} --help` lists the options.", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)  # as a shell says it of a program that was interrupted
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,40 @@
+"""`tricorn serve APP`: settings, then the parent process until the server stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tricorn.cli.options import EXIT_CODES, DirectiveCommand, command_line, directive_parameters
+from tricorn.cli.sources import Sources
+from tricorn.config.settings import Settings
+
+
+def run_serve(app: tuple[str, ...], config: str | None, **options: Any) -> int:
+    """Serve until told to stop; the exit code says how it ended."""
+    sources = Sources.of_this_process(command_line(app, config, options))
+
+    def load() -> Settings:
+        """Read every source again: at the start, and at each reload."""
+        configuration = sources.configure()
+        for warning in configuration.warnings:
+            click.echo(f"tricorn: warning: {warning}", err=True)
+        return configuration.settings
+
+    settings = load()
+    from tricorn import parent  # noqa: PLC0415  (a mistake in the configuration is told before anything is loaded)
+
+    return parent.serve(settings, load)
+
+
+serve = DirectiveCommand(
+    "serve",
+    callback=run_serve,
+    params=directive_parameters(),
+    short_help="Serve an application until told to stop.",
+    help="Serve APP (module:attribute, module, module:factory(), path/file.py:attribute) until told to stop.\n\n"
+    "Each option may stand in tricorn.toml, or in the environment as TRICORN_NAME, too: `tricorn directives` tells all"
+    " about each. Signals: TERM and INT stop gracefully, QUIT at once, HUP reloads.",
+    epilog=EXIT_CODES,
+)

@@ -1,0 +1,179 @@
+"""From values to `Settings`: looking up accounts, making paths absolute, choosing automatic numbers."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import tempfile
+from pathlib import Path
+
+from tricorn.config.capacity import automatic_children
+from tricorn.config.check import FORMATS
+from tricorn.config.directives import lifecycle, requests, serving
+from tricorn.config.directives.shape import Directive
+from tricorn.config.resolve import Resolution
+from tricorn.config.settings import (
+    Address,
+    Application,
+    Capacity,
+    Environment,
+    Gateway,
+    Identity,
+    Lifecycle,
+    Limits,
+    Listen,
+    Logs,
+    Mpm,
+    Settings,
+    Spool,
+    Timeouts,
+    UnixAddress,
+)
+from tricorn.errors import ConfigError
+
+
+def build(values: Resolution, cpus: int, directory: Path) -> Settings:
+    """Make settings of checked values. `directory` is where relative paths begin. Raises ConfigError."""
+    rates = values.value(requests.REQUEST_READ_TIMEOUT)
+    return Settings(
+        application=Application(
+            reference=values.value(serving.APP) or "",
+            factory=values.value(serving.FACTORY),
+            interface=values.value(serving.INTERFACE),
+        ),
+        mpm=values.mpm,
+        listen=Listen(
+            addresses=tuple(absolute(address, directory) for address in values.value(serving.LISTEN)),
+            backlog=values.value(serving.BACKLOG),
+            unix_socket_mode=values.value(serving.UNIX_SOCKET_MODE),
+            unix_socket_user=user_number(values, serving.UNIX_SOCKET_USER),
+            unix_socket_group=group_number(values, serving.UNIX_SOCKET_GROUP),
+        ),
+        capacity=capacity(values, cpus),
+        limits=Limits(
+            request_line=values.value(requests.LIMIT_REQUEST_LINE),
+            fields=values.value(requests.LIMIT_REQUEST_FIELDS),
+            field_size=values.value(requests.LIMIT_REQUEST_FIELD_SIZE),
+            head=values.value(requests.LIMIT_REQUEST_HEAD),
+            body=values.value(requests.LIMIT_REQUEST_BODY),
+            requests_per_connection=values.value(requests.MAX_KEEP_ALIVE_REQUESTS),
+        ),
+        timeouts=Timeouts(
+            header=rates["header"],
+            body=rates["body"],
+            response=rates["response"],
+            keep_alive=values.value(requests.KEEP_ALIVE_TIMEOUT),
+        ),
+        spool=Spool(
+            directory=spool_directory(values, directory),
+            request_memory=values.value(requests.REQUEST_MEMORY),
+            response_memory=values.value(requests.RESPONSE_MEMORY),
+            response_limit=values.value(requests.RESPONSE_LIMIT),
+        ),
+        identity=identity(values),
+        environment=Environment(
+            chdir=path_or_none(values.value(lifecycle.CHDIR), directory),
+            python_path=values.value(lifecycle.PYTHON_PATH),
+            variables=values.value(lifecycle.ENV),
+            process_name=values.value(lifecycle.PROCESS_NAME),
+        ),
+        logs=Logs(
+            error_log=log_target(values.value(lifecycle.ERROR_LOG), directory),
+            log_level=values.value(lifecycle.LOG_LEVEL),
+            access_log=None if (log := values.value(lifecycle.ACCESS_LOG)) is None else log_target(log, directory),
+            access_log_format=FORMATS.get(
+                values.value(lifecycle.ACCESS_LOG_FORMAT), values.value(lifecycle.ACCESS_LOG_FORMAT)
+            ),
+        ),
+        lifecycle=Lifecycle(
+            graceful_timeout=values.value(lifecycle.GRACEFUL_TIMEOUT),
+            start_timeout=values.value(lifecycle.START_TIMEOUT),
+            preload=values.value(lifecycle.PRELOAD),
+            pid_file=path_or_none(values.value(lifecycle.PID_FILE), directory),
+        ),
+        gateway=Gateway(
+            root_path=values.value(requests.ROOT_PATH),
+            server_header=values.value(requests.SERVER_HEADER),
+        ),
+    )
+
+
+def capacity(values: Resolution, cpus: int) -> Capacity:
+    """The numbers of the selected MPM."""
+    threads = values.value(serving.THREADS_PER_CHILD)
+    event = values.mpm is Mpm.EVENT
+    return Capacity(
+        children=values.value(serving.START_SERVERS) or automatic_children(values.mpm, cpus),
+        threads_per_child=threads,
+        max_connections_per_child=values.value(serving.MAX_CONNECTIONS_PER_CHILD),
+        max_open_connections=values.value(serving.MAX_OPEN_CONNECTIONS) if event else threads,
+    )
+
+
+def identity(values: Resolution) -> Identity:
+    """Who serves; a user without a group brings its own."""
+    user = user_number(values, lifecycle.USER)
+    group = group_number(values, lifecycle.GROUP)
+    if user is not None and group is None:
+        try:
+            group = pwd.getpwuid(user).pw_gid
+        except KeyError:
+            stated = values.stated(lifecycle.USER)
+            raise ConfigError(
+                f"{stated}: user {user} has no account on this system, so its group is not known: state group too."
+            ) from None
+    return Identity(user, group, values.value(lifecycle.UMASK))
+
+
+def user_number(values: Resolution, directive: Directive[str | int | None]) -> int | None:
+    """The number of a user given by name or number. Raises ConfigError."""
+    account = values.value(directive)
+    try:
+        return pwd.getpwnam(account).pw_uid if isinstance(account, str) else account
+    except KeyError:
+        raise ConfigError(no_account(values, directive, "user")) from None
+
+
+def group_number(values: Resolution, directive: Directive[str | int | None]) -> int | None:
+    """The number of a group given by name or number. Raises ConfigError."""
+    account = values.value(directive)
+    try:
+        return grp.getgrnam(account).gr_gid if isinstance(account, str) else account
+    except KeyError:
+        raise ConfigError(no_account(values, directive, "group")) from None
+
+
+def no_account(values: Resolution, directive: Directive[str | int | None], kind: str) -> str:
+    """The sentence about an account that is not there."""
+    stated = values.stated(directive)
+    return (
+        f'{stated}: {directive.name} cannot be "{stated.value}": there is no such {kind} on this system.'
+        f" Allowed is {directive.kind.allowed}."
+    )
+
+
+def spool_directory(values: Resolution, directory: Path) -> Path:
+    """Where temporary files go; it must be a directory. Raises ConfigError."""
+    stated = values.value(requests.SPOOL_DIRECTORY)
+    if stated is None:
+        return Path(tempfile.gettempdir())
+    path = directory / stated
+    if not path.is_dir():
+        origin = values.stated(requests.SPOOL_DIRECTORY)
+        raise ConfigError(f'{origin}: spool_directory cannot be "{stated}": there is no such directory. Make it first.')
+    return path
+
+
+def absolute(address: Address, directory: Path) -> Address:
+    """An address whose path does not depend on the current directory."""
+    return UnixAddress(str(directory / address.path)) if isinstance(address, UnixAddress) else address
+
+
+def path_or_none(text: str | None, directory: Path) -> Path | None:
+    """A path that does not depend on the current directory."""
+    return None if text is None else directory / text
+
+
+def log_target(text: str, directory: Path) -> str:
+    """A log's path made absolute; - stays what it is."""
+    return text if text == "-" else str(directory / text)

@@ -1,0 +1,76 @@
+"""What the environment states: `TRICORN_...`, and the variables of platforms (`PORT`, `WEB_CONCURRENCY`).
+
+`TRICORN_THREADS_PER_CHILD` is meant for the selected MPM, `TRICORN_EVENT_THREADS_PER_CHILD` for event alone. A variable
+of ours that is not known is told and passed over, not refused: images set things like TRICORN_VERSION.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tricorn.config.directives import table
+from tricorn.config.directives.shape import PREFIX, Directive
+from tricorn.config.names import suggestion
+from tricorn.config.origins import Layer, Origin, Source
+from tricorn.config.settings import Mpm
+
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+# What Kubernetes and Docker links put into every container beside a service that is named "tricorn".
+SERVICE_LINK = re.compile(r"TRICORN_(SERVICE_(HOST|PORT.*)|PORT_[0-9]+_(TCP|UDP).*|PORT)")
+SERVICE_ADDRESS = re.compile(r"(tcp|udp)://.*")
+
+
+def read(variables: Mapping[str, str]) -> Layer:
+    """What Tricorn's own variables state."""
+    layer = Layer()
+    known: dict[str, tuple[Directive[Any], Mpm | None]] = {}
+    for directive in table():
+        known[directive.variable()] = (directive, None)
+        if directive.per_mpm:
+            known.update({directive.variable(mpm): (directive, mpm) for mpm in directive.mpms})
+    for name in sorted(variables):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        if name in known:
+            directive, mpm = known[name]
+            layer.add(directive, variables[name], Origin(Source.ENVIRONMENT, name), mpm)
+        elif not is_service_link(name, variables[name]):
+            layer.warnings.append(
+                f"environment variable {name} is not known and has no effect{suggestion(name, known)}."
+            )
+    for mpm, stated in layer.of_mpm.items():
+        for name in sorted(stated.keys() & layer.stated.keys()):
+            layer.problems.append(
+                f"{layer.stated[name]} and {stated[name]} both decide {name} of the {mpm.value} MPM: keep one of them."
+            )
+    return layer
+
+
+def read_platform(variables: Mapping[str, str]) -> Layer:
+    """What variables state that are not ours but agreed on by platforms; an empty one states nothing."""
+    layer = Layer()
+    for directive in table():
+        for variable in directive.variables:
+            if text := variables.get(variable.name, ""):
+                layer.add(directive, variable.prefix + text, Origin(Source.ENVIRONMENT, variable.name))
+    foreign = sorted(
+        name
+        for name in variables
+        if name in {"GUNICORN_CMD_ARGS", "SCRIPT_NAME"} or (name.startswith("UVICORN_") and len(name) > len("UVICORN_"))
+    )
+    if foreign:
+        script = "; what gunicorn takes from SCRIPT_NAME is root_path here" if "SCRIPT_NAME" in foreign else ""
+        layer.warnings.append(
+            f"the environment has {', '.join(foreign)}: variables of gunicorn and uvicorn are not read; write what"
+            f" they say as options, as TRICORN_ variables or into tricorn.toml{script}."
+        )
+    return layer
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether a variable was made by a container platform for a service of our name."""
+    if SERVICE_LINK.fullmatch(name) is None:
+        return False
+    return name != PREFIX + "PORT" or SERVICE_ADDRESS.fullmatch(value) is not None
