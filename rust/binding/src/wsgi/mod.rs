@@ -1,0 +1,166 @@
+//! The WSGI gateway: calls one application as PEP 3333 says. Rooms: `environ` (what a request becomes), `names` (its field
+//! names), `input` (its body), `response` (`start_response`, `write`), `loan` (how `write` reaches the exchange), `answer`
+//! (what the application returns), `file_wrapper`, `report` (what the error log is told), `fast` (calls of the C API).
+//! Not here: bytes, sockets and threads; those are the engine's.
+//!
+//! All of this runs in a child, on whichever thread a driver calls [`Gateway::serve`], attached to the interpreter.
+
+mod answer;
+mod environ;
+mod fast;
+mod file_wrapper;
+mod input;
+mod loan;
+mod names;
+mod report;
+mod response;
+
+use answer::{Answer, Failure};
+use engine::drive::{Batch, Exchange, Gateway};
+use environ::{Constants, Maker};
+use pyo3::exceptions::{PyBrokenPipeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use response::Response;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The gateway as the engine knows it.
+pub(crate) struct WsgiGateway {
+    number: u64,
+    application: Py<PyAny>,
+    constants: Constants,
+}
+
+/// The gateway as Python makes it; see `_engine.pyi`.
+#[pyclass(frozen, module = "tricorn._engine")]
+pub(crate) struct Wsgi {
+    gateway: Arc<WsgiGateway>,
+}
+
+/// What a thread keeps from one batch to the next.
+struct Desk {
+    /// The gateway it was made for.
+    gateway: u64,
+    maker: Maker,
+    spare: Option<(Py<Response>, Py<PyAny>)>,
+}
+
+thread_local! {
+    static DESK: RefCell<Option<Box<Desk>>> = const { RefCell::new(None) };
+}
+
+#[pymethods]
+impl Wsgi {
+    #[new]
+    #[pyo3(signature = (application, *, multithread, multiprocess, script_name, errors))]
+    fn new(
+        application: &Bound<'_, PyAny>,
+        multithread: bool,
+        multiprocess: bool,
+        script_name: &str,
+        errors: Py<PyAny>,
+    ) -> PyResult<Self> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        if !application.is_callable() {
+            return Err(PyTypeError::new_err(format!(
+                "the application must be callable with environ and start_response; {} is not",
+                response::kind(application)
+            )));
+        }
+        let script_name = script_name.trim_end_matches('/');
+        if !script_name.is_empty() && !script_name.starts_with('/') {
+            return Err(PyValueError::new_err(format!("script_name must begin with a slash, not {script_name:?}")));
+        }
+        let constants = Constants {
+            multithread,
+            multiprocess,
+            script_name: script_name.as_bytes().to_vec(),
+            errors,
+            software: concat!("tricorn/", env!("CARGO_PKG_VERSION")),
+        };
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let gateway = Arc::new(WsgiGateway { number, application: application.clone().unbind(), constants });
+        Ok(Self { gateway })
+    }
+}
+
+impl Wsgi {
+    /// For a driver.
+    pub(crate) fn gateway(&self) -> Arc<WsgiGateway> {
+        Arc::clone(&self.gateway)
+    }
+}
+
+impl Gateway for WsgiGateway {
+    fn serve(&self, batch: &mut dyn Batch) {
+        Python::attach(|py| {
+            let desk = DESK.with_borrow_mut(Option::take).filter(|desk| desk.gateway == self.number);
+            let mut desk = desk.unwrap_or_else(|| {
+                Box::new(Desk { gateway: self.number, maker: Maker::new(), spare: None })
+            });
+            while let Some(mut exchange) = batch.next() {
+                if let Err(failure) = self.answer(py, &mut desk, &mut exchange) {
+                    self.fail(py, &mut exchange, &failure);
+                }
+            }
+            DESK.set(Some(desk));
+        });
+    }
+}
+
+impl WsgiGateway {
+    /// Call the application for one request and send what it returns.
+    fn answer(&self, py: Python<'_>, desk: &mut Desk, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
+        let environ = desk.maker.environ(py, &self.constants, exchange)?;
+        let (response, start_response) = match desk.spare.take() {
+            Some(spare) => spare,
+            None => Response::create(py)?,
+        };
+        let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange);
+        response.get().end(py);
+        if Response::is_spare(py, &response, &start_response) {
+            desk.spare = Some((response, start_response));
+        } else {
+            response.get().retire(py);
+        }
+        outcome
+    }
+
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        response: &Response,
+        environ: Bound<'py, PyDict>,
+        start_response: &Bound<'py, PyAny>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Failure> {
+        response.begin(py);
+        let application = self.application.bind(py);
+        let returned = response.loan.lend(py, exchange, || application.call1((environ, start_response)));
+        let returned = returned.map_err(|error| judge(py, response, error))?;
+        let outcome = Answer { py, response, exchange }.send(&returned);
+        if let Err(error) = answer::close(&returned) {
+            report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);
+        }
+        outcome
+    }
+
+    /// Tell the log, and let the client see that there is no answer, or no whole one.
+    ///
+    /// What is raised stays here, `SystemExit` and `KeyboardInterrupt` included: an application may end its request, and
+    /// not the child that serves others (a stop is asked for by signals, which the child handles itself).
+    #[cold]
+    fn fail(&self, py: Python<'_>, exchange: &mut Exchange<'_>, failure: &Failure) {
+        report::failure(py, self.constants.errors.bind(py), exchange.head(), failure);
+        exchange.refuse(500);
+    }
+}
+
+/// What the application raised, unless it is only what `write()` has told it about a client that left.
+#[cold]
+fn judge(py: Python<'_>, response: &Response, error: PyErr) -> Failure {
+    let noted = response.noted(py);
+    if noted.gone && error.is_instance_of::<PyBrokenPipeError>(py) { Failure::Gone } else { Failure::Raised(error) }
+}
