@@ -13,7 +13,7 @@ from benchmarks.servers import SERVERS
 from benchmarks.trial import Trial
 
 FOREIGN_LIMIT = 0.05
-_HEAD = ("server", "us/req", "(range)", "req/s", "p99 ms", "PSS MiB", "core", "errors", "timeouts")
+_HEAD = ("server", "us/req", "(range)", "req/s", "p99 ms", "PSS MiB", "core", "errors", "newcomer")
 
 
 def table(rounds: Rounds) -> str:
@@ -42,8 +42,13 @@ def _row(case: Case, cpu: Spread, done: Sequence[Trial]) -> tuple[str, ...]:
         f"{statistics.median(trial.pss_mib for trial in done):.1f}",
         f"{statistics.median(trial.core_busy for trial in done):.0%}",
         str(sum(trial.errors for trial in done)),
-        str(max(trial.timeouts for trial in done)),
+        _newcomer([trial.newcomer_served for trial in done]),
     )
+
+
+def _newcomer(served: Sequence[bool]) -> str:
+    """In how many trials one more connection was served beside the loaded ones."""
+    return {0: "waits", len(served): "served"}.get(sum(served), f"{sum(served)} of {len(served)}")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

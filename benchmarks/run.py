@@ -56,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             run.notes.append(warning)
         cases = comparisons.select(comparisons.MAIN, options.only)
         context = [] if options.quick else comparisons.select(comparisons.CONTEXT, options.only)
-        if not cases and not context and options.only:
-            raise BenchmarkError(f"--only names no server of this run; known are {', '.join(SERVERS)}")
         with_memory = options.memory and (not options.only or "memory" in options.only)
+        if not cases and not context and not with_memory:
+            raise BenchmarkError(f"--only names no server of this run; known are {', '.join(SERVERS)}")
         wanted = {peer for case in (*cases, *context) if (peer := SERVERS[case.server].peer) is not None}
         if with_memory:
             wanted |= {"gunicorn", "django"}

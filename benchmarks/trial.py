@@ -52,7 +52,7 @@ class Trial:
     p50_us: int
     p99_us: int
     errors: int
-    timeouts: int
+    newcomer_served: bool
 
 
 def run(server: Server, connections: int, bench: Bench) -> Trial:
@@ -82,7 +82,7 @@ def run(server: Server, connections: int, bench: Bench) -> Trial:
             p50_us=load.p50_us,
             p99_us=load.p99_us,
             errors=load.errors,
-            timeouts=load.timeout,
+            newcomer_served=load.newcomer_served,
         )
 
 
