@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tricorn.cli.options import EXIT_CODES, DirectiveCommand, command_line, directive_parameters
+from tricorn.cli.exit_codes import EXIT_CODES
+from tricorn.cli.options import DirectiveCommand, command_line, directive_parameters
 from tricorn.cli.sources import Sources
 from tricorn.config import show
 from tricorn.config.settings import Settings
@@ -60,7 +61,6 @@ check = DirectiveCommand(
         click.Option(["--toml", "form"], flag_value="toml", help="Print a tricorn.toml that says the same."),
         click.Option(["--text", "form"], flag_value="text", default="text", help="Print a table (the default)."),
     ],
-    short_help="Check the configuration and the application, and print what is in force.",
     help="Check everything that can be checked without serving, and print the effective configuration with the origin"
     " of each value. Takes the options of `tricorn serve`.",
     epilog=EXIT_CODES,

@@ -9,7 +9,7 @@ import click
 from tricorn.config import reference
 
 
-@click.command(short_help="Print the reference of all directives.")
+@click.command
 @click.option("--markdown", is_flag=True, help="Print the page docs/reference/directives.md.")
 def directives(markdown: bool) -> None:  # noqa: FBT001  (click passes by name)
     """Print the reference of all directives."""

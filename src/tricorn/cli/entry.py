@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 
 import click
 
-from tricorn.cli.check import check
-from tricorn.cli.directives import directives
-from tricorn.cli.options import EXIT_CODES
-from tricorn.cli.serve import serve
+from tricorn.cli.exit_codes import EXIT_CODES
 from tricorn.errors import TricornError
 
+COMMANDS = {
+    "serve": "Serve an application until told to stop.",
+    "check": "Check configuration and application, and print what is in force.",
+    "directives": "Print the reference of all directives.",
+}
 OWN_WORDS = ("-h", "--help", "--version", "-v")
 
 
 def installed_version() -> str:
     """The version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow to load, seldom needed)
+
     try:
         return version("tricorn")
     except PackageNotFoundError:  # run from a source tree that nobody installed
@@ -36,7 +40,28 @@ def print_version(context: click.Context, _: click.Parameter, value: bool) -> No
         context.exit()
 
 
-@click.group(
+class Commands(click.Group):
+    """The commands, each loaded from the module of its name when it is used: --help must not wait for all of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"tricorn.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"`tricorn APP` is short for `tricorn serve APP`. {EXIT_CODES}",
 )
@@ -46,14 +71,9 @@ def tricorn() -> None:
     """Serve Python web applications with Apache's multi-processing modules: prefork, worker, event."""
 
 
-tricorn.add_command(serve)
-tricorn.add_command(check)
-tricorn.add_command(directives)
-
-
 def with_command(words: Sequence[str]) -> list[str]:
     """The words with the command that is meant where none is named: a line that begins otherwise means `serve`."""
-    if not words or words[0] in tricorn.commands or words[0] in OWN_WORDS:
+    if not words or words[0] in COMMANDS or words[0] in OWN_WORDS:
         return list(words)
     return ["serve", *words]
 

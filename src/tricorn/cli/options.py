@@ -19,11 +19,6 @@ from tricorn.config.names import suggestion
 from tricorn.config.reference import default_text
 from tricorn.config.settings import Preload
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 unforeseen error, 2 wrong configuration, 3 the application cannot be loaded,"
-    " 4 an address cannot be listened on, 5 no child became ready."
-)
-
 
 class DirectiveCommand(click.Command):
     """A command that takes APP and the option of every directive."""

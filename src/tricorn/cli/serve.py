@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from tricorn.cli.options import EXIT_CODES, DirectiveCommand, command_line, directive_parameters
+from tricorn.cli.exit_codes import EXIT_CODES
+from tricorn.cli.options import DirectiveCommand, command_line, directive_parameters
 from tricorn.cli.sources import Sources
 from tricorn.config.settings import Settings
 
@@ -32,7 +33,6 @@ serve = DirectiveCommand(
     "serve",
     callback=run_serve,
     params=directive_parameters(),
-    short_help="Serve an application until told to stop.",
     help="Serve APP (module:attribute, module, module:factory(), path/file.py:attribute) until told to stop.\n\n"
     "Each option may stand in tricorn.toml, or in the environment as TRICORN_NAME, too: `tricorn directives` tells all"
     " about each. Signals: TERM and INT stop gracefully, QUIT at once, HUP reloads.",

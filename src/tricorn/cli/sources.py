@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from tricorn.config.commandline import CommandLine
@@ -37,5 +36,6 @@ class Sources:
 
 def systems_of(mpm: Mpm) -> Collection[str]:
     """The systems on which an MPM says it runs."""
-    systems: Collection[str] = import_module(f"tricorn.mpm.{mpm.value}").SYSTEMS
-    return systems
+    from tricorn.mpm import select  # noqa: PLC0415  (the MPMs load the engine, which --help does without)
+
+    return select(mpm).SYSTEMS

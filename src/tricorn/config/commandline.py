@@ -80,7 +80,7 @@ def meanings() -> Mapping[str, tuple[Directive[Any], str | None]]:
     """The directive behind each option of ours, and the text that an option without a value stands for."""
     found: dict[str, tuple[Directive[Any], str | None]] = {}
     for directive in table():
-        found.update({flag: (directive, None) for flag in (directive.option, *directive.flags)})
+        found.update(dict.fromkeys((directive.option, *directive.flags), (directive, None)))
         found.update({flag: (directive, text) for flag, text in directive.fixed_flags.items()})
     return found
 

@@ -15,8 +15,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     by_shape = {squeezed(word): word for word in words}
     if squeezed(name) in by_shape:
         return f" (did you mean {by_shape[squeezed(name)]}?)"
-    near = get_close_matches(name, words, n=1, cutoff=0.75)
-    return f" (did you mean {near[0]}?)" if near else ""
+    if near := get_close_matches(name, words, n=1, cutoff=0.75):
+        return f" (did you mean {near[0]}?)"
+    if (foreign := get_close_matches(name, foreign_names(), n=1, cutoff=0.75)) and foreign_names()[foreign[0]] in words:
+        return f" (did you mean {foreign_names()[foreign[0]]}?)"
+    return ""
 
 
 def squeezed(name: str) -> str:

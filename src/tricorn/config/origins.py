@@ -11,6 +11,7 @@ from typing import Any
 
 from tricorn.config.directives.shape import Directive
 from tricorn.config.settings import Mpm
+from tricorn.config.toml_text import toml
 
 
 class Source(Enum):
@@ -110,16 +111,9 @@ def shown(directive: Directive[Any], value: object) -> str:
 
 def refusal(origin: Origin, directive: Directive[Any], value: object, error: ValueError, key: str = "") -> str:
     """The sentence about a value that cannot be read: where, what, why, and what is allowed."""
-    written = value if isinstance(value, str) else toml_text(value)
+    written = value if isinstance(value, str) else toml(value)
     name = key or directive.name
     return f'{origin}: {name} cannot be "{escaped(written)}": {error}. Allowed is {directive.kind.allowed}.'
-
-
-def toml_text(value: object) -> str:
-    """A value of a TOML file as its author wrote it, nearly."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from tricorn.config.configuration import Configuration
 from tricorn.config.directives import by_name, serving, table
 from tricorn.config.origins import Stated, shown
 from tricorn.config.settings import Mpm
+from tricorn.config.toml_text import toml
 
 
 def as_text(configuration: Configuration) -> str:
@@ -66,27 +67,6 @@ def as_toml(configuration: Configuration) -> str:
             lines += ["", f"[{mpm.value}]"]
             lines += [f"{name} = {toml(by_name()[name].kind.to_toml(stated.value))}" for name, stated in own]
     return "\n".join(lines).strip()
-
-
-def toml(value: object) -> str:
-    """A value as TOML writes it on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        return toml_string(value)
-    if isinstance(value, list):
-        return f"[{', '.join(toml(item) for item in value)}]"
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{toml_string(str(key))} = {toml(item)}" for key, item in value.items())
-        return f"{{ {pairs} }}" if pairs else "{}"
-    raise TypeError(f"no directive has values of type {type(value).__name__}")
-
-
-def toml_string(text: str) -> str:
-    """A basic string. JSON escapes the same way but leaves DEL alone, which TOML does not allow."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _by_section() -> Mapping[str, list[str]]:
