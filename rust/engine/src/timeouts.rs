@@ -47,8 +47,8 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// LINGER: how long late bytes are read and thrown away so that the client gets its answer.
     pub linger: Duration,
-    /// LINGER after a client was too slow: it has had its time.
-    pub linger_after_timeout: Duration,
+    /// LINGER: how long a silent client is waited for (Apache: two seconds); all there is for one that was too slow.
+    pub linger_silence: Duration,
 }
 
 impl Default for Timeouts {
@@ -64,7 +64,7 @@ impl Default for Timeouts {
             response: Rate::fixed(Duration::from_secs(60)),
             keep_alive: Duration::from_secs(5),
             linger: Duration::from_secs(30),
-            linger_after_timeout: Duration::from_secs(2),
+            linger_silence: Duration::from_secs(2),
         }
     }
 }

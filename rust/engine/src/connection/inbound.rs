@@ -12,6 +12,8 @@ use std::ops::Range;
 /// Memory that an idle connection may keep: bytes of buffer, fields.
 const IDLE_BUFFER: usize = 1024;
 const IDLE_FIELDS: usize = 16;
+/// Memory behind the head that a connection may keep while it waits for more of a body.
+const WAITING_BUFFER: usize = 4096;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -79,11 +81,6 @@ impl Inbound {
                 self.start = 0;
                 self.taken = 0;
             }
-            State::Length { .. } | State::Chunked { .. } if self.taken == self.head.buffer.len() => {
-                // What came of the body has been handed out: only the head stays.
-                self.head.buffer.truncate(self.body);
-                self.taken = self.head.buffer.len();
-            }
             State::Head(_) | State::Length { .. } | State::Chunked { .. } | State::Complete => {}
         }
         self.head.buffer.extend_from_slice(data);
@@ -130,10 +127,25 @@ impl Inbound {
                 self.state = State::Over;
                 Found::End
             }
+            Ok(Found::NeedData) => {
+                self.release_body();
+                Found::NeedData
+            }
             Ok(found) => found,
             Err(reject) => {
                 self.state = State::Over;
                 Found::Reject(reject)
+            }
+        }
+    }
+
+    /// What has come of a body has been handed out: only the head stays while the rest is awaited.
+    fn release_body(&mut self) {
+        if self.in_body() && self.taken == self.head.buffer.len() {
+            self.head.buffer.truncate(self.body);
+            self.taken = self.head.buffer.len();
+            if self.head.buffer.capacity() - self.taken > WAITING_BUFFER {
+                self.head.buffer.shrink_to(self.taken + IDLE_BUFFER);
             }
         }
     }
@@ -204,9 +216,12 @@ impl Inbound {
         self.head.buffer.len() - self.taken
     }
 
-    /// A byte of the present request has arrived.
+    /// A byte of the present request has arrived; empty lines before it do not count.
     pub(super) fn begun(&self) -> bool {
-        self.head.buffer.len() > self.start
+        match &self.state {
+            State::Head(scan) => self.head.buffer.len() > self.start + scan.begin,
+            State::Length { .. } | State::Chunked { .. } | State::Complete | State::Over => true,
+        }
     }
 
     pub(super) fn in_body(&self) -> bool {

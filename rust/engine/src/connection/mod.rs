@@ -140,7 +140,7 @@ enum Phase {
     Handler,
     Write,
     KeepAlive,
-    Linger { bytes: u64 },
+    Linger { bytes: u64, heard: Instant },
 }
 
 /// One connection of a client.
@@ -379,15 +379,16 @@ impl Connection {
         if nothing_comes || ended {
             return Next::Close;
         }
-        self.enter(Phase::Linger { bytes: 0 }, now);
+        self.enter(Phase::Linger { bytes: 0, heard: now }, now);
         Next::Linger
     }
 
     /// `bytes` were read and thrown away in LINGER. False: that is enough, close.
-    pub fn lingered(&mut self, bytes: usize) -> bool {
-        let Phase::Linger { bytes: total } = &mut self.phase else {
+    pub fn lingered(&mut self, bytes: usize, now: Instant) -> bool {
+        let Phase::Linger { bytes: total, heard } = &mut self.phase else {
             return false;
         };
+        *heard = now;
         *total = total.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         *total <= LINGER_BYTES
     }
@@ -420,9 +421,21 @@ impl Connection {
             Stage::Write => self.allowance.deadline(&timeouts.response),
             Stage::KeepAlive if self.retired => self.allowance.after(Duration::ZERO),
             Stage::KeepAlive => self.allowance.after(timeouts.keep_alive),
-            Stage::Linger if self.timed_out => self.allowance.after(timeouts.linger_after_timeout),
-            Stage::Linger => self.allowance.after(timeouts.linger),
+            Stage::Linger => self.linger_deadline(),
         }
+    }
+
+    /// The end of a silence, or of all patience. A client that was too slow before has had its time.
+    fn linger_deadline(&self) -> Option<Instant> {
+        let timeouts = &self.protocol.timeouts;
+        let Phase::Linger { heard, .. } = self.phase else {
+            return None;
+        };
+        if self.timed_out {
+            return self.allowance.after(timeouts.linger_silence);
+        }
+        let silence = heard.checked_add(timeouts.linger_silence);
+        self.allowance.after(timeouts.linger).into_iter().chain(silence).min()
     }
 
     /// Act on the deadline, if it has been reached.

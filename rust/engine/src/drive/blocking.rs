@@ -32,7 +32,6 @@ pub struct BlockingDriver {
     accepting: Mutex<()>,
     accepted: AtomicU64,
     wake: Wake,
-    retired: AtomicBool,
     reached_limit: AtomicBool,
     busy: AtomicUsize,
     left: AtomicUsize,
@@ -70,7 +69,6 @@ impl BlockingDriver {
             accepting: Mutex::new(()),
             accepted: AtomicU64::new(0),
             wake: Wake::new()?,
-            retired: AtomicBool::new(false),
             reached_limit: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
@@ -79,7 +77,7 @@ impl BlockingDriver {
 
     /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
     pub fn retire(&self) {
-        if !self.retired.swap(true, SeqCst) {
+        if self.context.retired.set() {
             self.context.row.state(ChildState::Draining);
             self.wake.wake();
         }
@@ -143,7 +141,7 @@ impl Lane<'_> {
     /// Waits; then lets the supervisor attend to what concerns it.
     fn wait(&mut self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> Result<Ready, Stop> {
         let driver = self.driver;
-        let wake = (!driver.retired.load(SeqCst)).then_some(&driver.wake);
+        let wake = (!driver.context.retired.is_set()).then_some(&driver.wake);
         let ready = Waiter { wake, watch: self.watch }.wait(fds, interest, deadline).map_err(Stop::Failed)?;
         if ready.watched || ready.interrupted {
             self.supervisor.attend(ready.watched).map_err(|Interrupted| Stop::Interrupted)?;
@@ -160,7 +158,7 @@ impl Lane<'_> {
         let mut resting_until: Option<Instant> = None;
         let mut looked_away = false;
         loop {
-            if driver.retired.load(SeqCst) {
+            if driver.context.retired.is_set() {
                 return Err(Stop::Retired);
             }
             let rests = resting_until.is_some_and(|until| Instant::now() < until);
@@ -205,7 +203,7 @@ impl Lane<'_> {
         let context = &*driver.context;
         let mut idle_until = None;
         loop {
-            if driver.retired.load(SeqCst) {
+            if driver.context.retired.is_set() {
                 wire.connection.retire();
             }
             let now = Instant::now();
@@ -226,10 +224,10 @@ impl Lane<'_> {
                 continue;
             }
             let mut deadline = wire.connection.deadline();
-            let retired = driver.retired.load(SeqCst);
+            let retired = driver.context.retired.is_set();
             if retired && stage == Stage::KeepAlive {
                 let until = *idle_until.get_or_insert_with(|| Instant::now() + RETIRED_KEEP_ALIVE);
-                deadline = Some(deadline.map_or(until, |deadline| deadline.min(until)));
+                deadline = Some(until);
             }
             let began = Instant::now();
             let ready = self.wait(&[wire.socket.as_fd()], wire.interest(), deadline)?;
@@ -240,12 +238,10 @@ impl Lane<'_> {
                 continue;
             }
             let now = Instant::now();
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                let expired = wire.expire(now, &mut self.scratch, context);
-                let given_up = idle_until.is_some_and(|until| until <= now) && stage == Stage::KeepAlive;
-                if expired == Verdict::Close || given_up {
-                    break;
-                }
+            if deadline.is_some_and(|deadline| deadline <= now)
+                && wire.expire(now, &mut self.scratch, context) == Verdict::Close
+            {
+                break;
             }
         }
         context.row.stage(self.thread, None);

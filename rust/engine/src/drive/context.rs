@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use crate::connection::Protocol;
 use crate::log::{AccessLog, ErrorLog};
@@ -44,4 +45,23 @@ pub struct Context {
     pub access_log: Option<AccessLog>,
     /// The child's row of the scoreboard.
     pub row: OwnRow,
+    /// Whether the child takes no more connections.
+    pub retired: Retired,
+}
+
+/// Whether the child takes no more connections and tells those it has that they end; never taken back.
+#[derive(Debug, Default)]
+pub struct Retired(AtomicBool);
+
+impl Retired {
+    /// Whether it has been set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+
+    /// Sets it; true for the caller that was first.
+    pub(super) fn set(&self) -> bool {
+        !self.0.swap(true, SeqCst)
+    }
 }

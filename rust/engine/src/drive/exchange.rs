@@ -64,6 +64,9 @@ impl Exchange<'_> {
     pub fn respond(&mut self, status: &[u8]) -> Result<ResponseHead<'_>, BadResponse> {
         let code = status.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         self.wire.noted.status = code.and_then(|code| code.parse().ok()).unwrap_or(0);
+        if self.context.retired.is_set() {
+            self.wire.connection.retire();
+        }
         self.wire.connection.respond(status, self.out)
     }
 

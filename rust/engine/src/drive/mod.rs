@@ -18,7 +18,7 @@ mod wire;
 
 pub use blocking::BlockingDriver;
 pub use body::Body;
-pub use context::{Bounds, Context, Spool};
+pub use context::{Bounds, Context, Retired, Spool};
 pub use exchange::{Exchange, Gone, Queued};
 pub use role::ReactorDriver;
 

@@ -81,7 +81,6 @@ pub struct ReactorDriver {
     returned: Queue<(Away, Verdict)>,
     polling: AtomicBool,
     waker: mio::Waker,
-    retired: AtomicBool,
     reached_limit: AtomicBool,
     left: AtomicUsize,
 }
@@ -127,7 +126,6 @@ impl ReactorDriver {
             returned: Queue::default(),
             polling: AtomicBool::new(false),
             waker,
-            retired: AtomicBool::new(false),
             reached_limit: AtomicBool::new(false),
             left: AtomicUsize::new(0),
         })
@@ -160,7 +158,7 @@ impl ReactorDriver {
 
     /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
     pub fn retire(&self) {
-        if !self.retired.swap(true, SeqCst) {
+        if self.context.retired.set() {
             self.context.row.state(ChildState::Draining);
             self.wake_reactor();
         }
@@ -204,7 +202,7 @@ impl ReactorDriver {
         let can_serve = self.busy.load(SeqCst) < self.threads;
         self.polling.store(true, SeqCst);
         let waits = self.returned.len() == 0 && (self.ready.len() == 0 || !can_serve);
-        let retires = self.retired.load(SeqCst);
+        let retires = self.context.retired.is_set();
         let turned = reactor.turn(waits, &self.context);
         self.polling.store(false, SeqCst);
         turned?;
@@ -212,11 +210,11 @@ impl ReactorDriver {
         while let Some((away, verdict)) = self.returned.pop() {
             reactor.take_back(away, verdict, now, &self.context);
         }
-        if reactor.reached_limit() && !self.retired.load(SeqCst) {
+        if reactor.reached_limit() && !self.context.retired.is_set() {
             self.reached_limit.store(true, SeqCst);
             self.retire();
         }
-        if retires || self.retired.load(SeqCst) {
+        if retires || self.context.retired.is_set() {
             reactor.retire(now, &self.context);
         }
         self.publish(reactor);

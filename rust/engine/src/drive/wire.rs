@@ -99,7 +99,7 @@ impl Wire {
     pub(super) fn proceed(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         match self.connection.stage() {
             Stage::Write => self.settle(now, scratch, context),
-            Stage::Linger => self.throw_away(scratch),
+            Stage::Linger => self.throw_away(now, scratch),
             Stage::Handshake
             | Stage::Head
             | Stage::Body
@@ -213,7 +213,7 @@ impl Wire {
             }
             Next::Linger => {
                 self.socket.shutdown_write();
-                self.throw_away(scratch)
+                self.throw_away(now, scratch)
             }
             Next::Close => Verdict::Close,
         }
@@ -271,12 +271,12 @@ impl Wire {
     }
 
     /// LINGER: reads and throws away until the client ends, the bound is reached, or the deadline comes.
-    fn throw_away(&mut self, scratch: &mut Scratch) -> Verdict {
+    fn throw_away(&mut self, now: Instant, scratch: &mut Scratch) -> Verdict {
         for _ in 0..RECEIVES_IN_A_ROW {
             match self.socket.receive(&mut scratch.received) {
                 Ok(0) => return Verdict::Close,
                 Ok(n) => {
-                    if !self.connection.lingered(n) {
+                    if !self.connection.lingered(n, now) {
                         return Verdict::Close;
                     }
                 }

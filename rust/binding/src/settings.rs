@@ -1,0 +1,155 @@
+//! `EngineSettings`: decided values on their way from Python to the engine, checked once for what the types cannot say.
+
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::connection::Protocol;
+use engine::drive::{Bounds, Context, Retired, Spool};
+use engine::limits::Limits;
+use engine::log::{AccessLog, ErrorLog, Format, Level};
+use engine::scoreboard::OwnRow;
+use engine::timeouts::{Rate, Timeouts};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// One stage of `request_read_timeout` as Python writes it: initial, maximum, minimum rate.
+type Stage = (f64, Option<f64>, Option<u32>);
+
+/// The plain values the engine needs; made once per child.
+#[pyclass(frozen, module = "tricorn._engine")]
+pub(crate) struct EngineSettings {
+    protocol: Arc<Protocol>,
+    spool: Spool,
+    bounds: Bounds,
+    error_log_fd: RawFd,
+    level: Level,
+    log_name: String,
+    access_log: Option<(RawFd, Format)>,
+}
+
+#[pymethods]
+impl EngineSettings {
+    #[new]
+    #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
+        limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
+        spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
+        max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd, access_log_format))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
+    fn new(
+        limit_request_line: usize,
+        limit_request_fields: usize,
+        limit_request_field_size: usize,
+        limit_request_head: usize,
+        limit_request_body: u64,
+        requests_per_connection: u32,
+        header_timeout: Stage,
+        body_timeout: Stage,
+        response_timeout: Stage,
+        keep_alive_timeout: f64,
+        spool_directory: PathBuf,
+        request_memory: u64,
+        response_memory: u64,
+        response_limit: u64,
+        max_connections_per_child: u64,
+        max_open_connections: usize,
+        server_header: String,
+        error_log_fd: RawFd,
+        log_level: &str,
+        log_name: String,
+        access_log_fd: Option<RawFd>,
+        access_log_format: &str,
+    ) -> PyResult<Self> {
+        let level = Level::from_word(log_level)
+            .ok_or_else(|| PyValueError::new_err(format!("log_level: {log_level:?} is no level")))?;
+        if server_header.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(PyValueError::new_err("server_header: control characters cannot be sent"));
+        }
+        let access_log = match access_log_fd {
+            Some(fd) => Some((
+                fd,
+                Format::compile(access_log_format).map_err(|unknown| PyValueError::new_err(unknown.to_string()))?,
+            )),
+            None => None,
+        };
+        let limits = Limits {
+            request_line: limit_request_line,
+            fields: limit_request_fields,
+            field_size: limit_request_field_size,
+            head: limit_request_head,
+            body: limit_request_body,
+            requests_per_connection,
+        };
+        let timeouts = Timeouts {
+            header: rate("header_timeout", header_timeout)?,
+            body: rate("body_timeout", body_timeout)?,
+            response: rate("response_timeout", response_timeout)?,
+            keep_alive: seconds("keep_alive_timeout", keep_alive_timeout)?,
+            ..Timeouts::default()
+        };
+        let server = (!server_header.is_empty()).then(|| server_header.into_bytes().into_boxed_slice());
+        Ok(Self {
+            protocol: Arc::new(Protocol { limits, timeouts, server }),
+            spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
+            bounds: Bounds {
+                connections_per_child: max_connections_per_child,
+                open_connections: max_open_connections,
+            },
+            error_log_fd,
+            level,
+            log_name,
+            access_log,
+        })
+    }
+}
+
+impl EngineSettings {
+    /// What the threads of child `child` share. Starts the writer of the access log, so only after the last fork.
+    pub(crate) fn context(&self, board: &Arc<engine::scoreboard::Scoreboard>, child: usize) -> PyResult<Context> {
+        let row = OwnRow::new(Arc::clone(board), child)
+            .ok_or_else(|| PyValueError::new_err(format!("child: the scoreboard has no row {child}")))?;
+        let error_log = ErrorLog::new(duplicate("error_log_fd", self.error_log_fd)?, self.level, self.log_name.clone());
+        let access_log = match &self.access_log {
+            Some((fd, format)) => Some(AccessLog::new(duplicate("access_log_fd", *fd)?, format.clone())?),
+            None => None,
+        };
+        Ok(Context {
+            protocol: Arc::clone(&self.protocol),
+            spool: self.spool.clone(),
+            bounds: self.bounds.clone(),
+            error_log,
+            access_log,
+            row,
+            retired: Retired::default(),
+        })
+    }
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| PyValueError::new_err(format!("{name}: {value} is not a time in seconds")))
+}
+
+fn rate(name: &str, (initial, maximum, min_rate): Stage) -> PyResult<Rate> {
+    let maximum = maximum.map(|maximum| seconds(name, maximum)).transpose()?;
+    Ok(Rate { initial: seconds(name, initial)?, maximum, min_rate })
+}
+
+/// A descriptor of our own for one that Python keeps.
+pub(crate) fn duplicate(name: &str, fd: RawFd) -> PyResult<OwnedFd> {
+    borrow(fd)
+        .and_then(|fd| fd.try_clone_to_owned().ok())
+        .ok_or_else(|| PyValueError::new_err(format!("{name}: {fd} is not an open descriptor")))
+}
+
+/// Looks at a descriptor that Python keeps open for the duration of the call.
+#[allow(unsafe_code)] // Python hands descriptors over as numbers.
+pub(crate) fn borrow<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: not -1; the manual asks callers to keep it open. A closed one gives EBADF from the first call on it.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    Some(borrowed)
+}

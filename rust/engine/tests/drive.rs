@@ -1,0 +1,555 @@
+//! Both drivers over real sockets, with a gateway made of Rust: what they promise does not depend on Python.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use engine::connection::{BodyLength, Protocol};
+use engine::drive::{
+    Batch, BlockingDriver, Bounds, Context, Exchange, Gateway, Interrupted, ReactorDriver, Retired, Spool, Supervisor,
+};
+use engine::log::{ErrorLog, Level};
+use engine::net::Listener;
+use engine::scoreboard::{OwnRow, Scoreboard};
+use engine::timeouts::{Rate, Timeouts};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers by path: `/`, `/echo`, `/sleep/MS`, `/big/BYTES`, `/gate` (waits until the test opens it).
+struct Paths {
+    gate: Arc<Barrier>,
+    inside: AtomicUsize,
+    most_inside: AtomicUsize,
+}
+
+impl Gateway for Paths {
+    fn serve(&self, batch: &mut dyn Batch) {
+        while let Some(mut exchange) = batch.next() {
+            let inside = self.inside.fetch_add(1, SeqCst) + 1;
+            self.most_inside.fetch_max(inside, SeqCst);
+            let path = String::from_utf8_lossy(exchange.head().path()).into_owned();
+            let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+            match parts.as_slice() {
+                ["echo"] => {
+                    let mut body = Vec::new();
+                    exchange.take_body().read_to_end(&mut body).unwrap();
+                    answer(&mut exchange, &body);
+                }
+                ["sleep", ms] => {
+                    thread::sleep(Duration::from_millis(ms.parse().unwrap()));
+                    answer(&mut exchange, b"slept");
+                }
+                ["big", bytes] => answer(&mut exchange, &vec![b'x'; bytes.parse().unwrap()]),
+                ["gate"] => {
+                    self.gate.wait();
+                    answer(&mut exchange, b"through");
+                }
+                ["nothing"] => {}
+                _ => answer(&mut exchange, b"Hello, world!"),
+            }
+            self.inside.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
+    let head = exchange.respond(b"200 OK").unwrap();
+    head.finish(BodyLength::Known(body.len() as u64)).unwrap();
+    exchange.queue(body);
+    exchange.finish();
+}
+
+struct NoSupervisor;
+
+impl Supervisor for NoSupervisor {
+    fn attend(&mut self, _watched: bool) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Blocking,
+    Reactor,
+}
+
+enum Driver {
+    Blocking(BlockingDriver),
+    Reactor(ReactorDriver),
+}
+
+struct Server {
+    address: SocketAddr,
+    driver: Arc<Driver>,
+    board: Arc<Scoreboard>,
+    paths: Arc<Paths>,
+    threads: Vec<JoinHandle<()>>,
+    done: mpsc::Receiver<()>,
+    _listener: TcpListener,
+}
+
+struct Shape {
+    threads: usize,
+    timeouts: Timeouts,
+    connections_per_child: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            threads: 2,
+            timeouts: Timeouts::default(),
+            connections_per_child: 0,
+        }
+    }
+}
+
+impl Server {
+    fn start(kind: Kind, shape: Shape) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let board = Arc::new(Scoreboard::new(1, shape.threads).unwrap());
+        board.claim(0, std::process::id(), 1);
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let context = Arc::new(Context {
+            protocol: Arc::new(Protocol {
+                timeouts: shape.timeouts,
+                ..Protocol::default()
+            }),
+            spool: Spool {
+                directory: std::env::temp_dir(),
+                request_memory: 1 << 16,
+                response_memory: 1 << 16,
+                response_limit: 1 << 30,
+            },
+            bounds: Bounds {
+                connections_per_child: shape.connections_per_child,
+                open_connections: 1000,
+            },
+            error_log: ErrorLog::new(stderr, Level::Warning, "test".to_owned()),
+            access_log: None,
+            row: OwnRow::new(Arc::clone(&board), 0).unwrap(),
+            retired: Retired::default(),
+        });
+        let paths = Arc::new(Paths {
+            gate: Arc::new(Barrier::new(2)),
+            inside: AtomicUsize::new(0),
+            most_inside: AtomicUsize::new(0),
+        });
+        let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
+        let listeners = vec![Listener::duplicate(listener.as_fd()).unwrap()];
+        let (driver, count) = match kind {
+            Kind::Blocking => {
+                let driver = BlockingDriver::new(gateway, listeners, context, shape.threads).unwrap();
+                (Driver::Blocking(driver), shape.threads)
+            }
+            Kind::Reactor => {
+                let driver = ReactorDriver::new(gateway, listeners, context, shape.threads, false).unwrap();
+                (Driver::Reactor(driver), shape.threads + 1)
+            }
+        };
+        let driver = Arc::new(driver);
+        let (tell, done) = mpsc::channel();
+        let threads = (0..count).map(|index| {
+            let (driver, tell) = (Arc::clone(&driver), tell.clone());
+            thread::spawn(move || {
+                match &*driver {
+                    Driver::Blocking(driver) => driver.run(index, None, &mut NoSupervisor).unwrap().unwrap(),
+                    Driver::Reactor(driver) => driver.run(index).unwrap(),
+                }
+                tell.send(()).unwrap();
+            })
+        });
+        let threads = threads.collect();
+        Self {
+            address,
+            driver,
+            board,
+            paths,
+            threads,
+            done,
+            _listener: listener,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn get(&self, stream: &mut TcpStream, path: &str) -> String {
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .unwrap();
+        read_answer(stream)
+    }
+
+    fn retire(&self) {
+        match &*self.driver {
+            Driver::Blocking(driver) => driver.retire(),
+            Driver::Reactor(driver) => driver.retire(),
+        }
+    }
+
+    fn join(self) {
+        for _ in &self.threads {
+            self.done.recv_timeout(PATIENCE).expect("a thread did not leave");
+        }
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+
+    fn stop(self) {
+        self.retire();
+        assert_eq!(self.board.facts()[0].state.word(), "draining");
+        self.join();
+    }
+}
+
+/// One answer with a Content-Length, head and body.
+fn read_answer(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+fn both(test: impl Fn(Kind)) {
+    for kind in [Kind::Blocking, Kind::Reactor] {
+        test(kind);
+    }
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "{what} did not come about");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn kept_alive_requests_and_their_counts() {
+    both(|kind| {
+        let server = Server::start(kind, Shape::default());
+        let mut stream = server.connect();
+        for _ in 0..100 {
+            assert!(server.get(&mut stream, "/").ends_with("\r\n\r\nHello, world!"));
+        }
+        wait_until("the count", || server.board.facts()[0].requests == 100);
+        assert_eq!(server.board.facts()[0].connections, 1);
+        drop(stream);
+        wait_until("the end of the connection", || server.board.facts()[0].connections == 0);
+        server.stop();
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    both(|kind| {
+        let server = Server::start(kind, Shape::default());
+        let mut stream = server.connect();
+        let mut bytes = Vec::new();
+        for index in 0..50 {
+            let body = format!("number {index}");
+            bytes.extend(
+                format!(
+                    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .bytes(),
+            );
+        }
+        stream.write_all(&bytes).unwrap();
+        for index in 0..50 {
+            assert!(read_answer(&mut stream).ends_with(&format!("number {index}")));
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn a_body_that_comes_byte_by_byte_is_whole_and_so_is_a_large_one() {
+    both(|kind| {
+        let server = Server::start(kind, Shape::default());
+        let mut stream = server.connect();
+        stream.set_nodelay(true).unwrap();
+        for byte in b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" {
+            stream.write_all(&[*byte]).unwrap();
+        }
+        assert!(read_answer(&mut stream).ends_with("abc"));
+        let large = "y".repeat(3_000_000);
+        let head = format!(
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            large.len()
+        );
+        let mut writer = stream.try_clone().unwrap();
+        let sent = large.clone();
+        let sending = thread::spawn(move || {
+            writer.write_all(head.as_bytes()).unwrap();
+            writer.write_all(sent.as_bytes()).unwrap();
+        });
+        assert!(read_answer(&mut stream).ends_with(&large));
+        sending.join().unwrap();
+        server.stop();
+    });
+}
+
+#[test]
+fn a_slow_handler_does_not_keep_others_from_being_received_and_served() {
+    let server = Server::start(
+        Kind::Reactor,
+        Shape {
+            threads: 2,
+            ..Shape::default()
+        },
+    );
+    let mut slow = server.connect();
+    slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the slow request", || server.board.facts()[0].busy == 1);
+    let mut quick = server.connect();
+    for _ in 0..20 {
+        assert!(server.get(&mut quick, "/").ends_with("Hello, world!"));
+    }
+    server.paths.gate.wait();
+    assert!(read_answer(&mut slow).ends_with("through"));
+    server.stop();
+}
+
+#[test]
+fn with_every_thread_busy_requests_are_still_received_refused_and_then_served() {
+    let server = Server::start(
+        Kind::Reactor,
+        Shape {
+            threads: 1,
+            ..Shape::default()
+        },
+    );
+    let mut slow = server.connect();
+    slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the slow request", || server.board.facts()[0].busy == 1);
+    let mut bad = server.connect();
+    bad.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut refusal = String::new();
+    bad.read_to_string(&mut refusal).unwrap();
+    assert!(refusal.starts_with("HTTP/1.1 400 "), "{refusal}");
+    let mut waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    wait_until("the queue", || server.board.facts()[0].queued == 5);
+    server.paths.gate.wait();
+    for stream in &mut waiting {
+        assert!(read_answer(stream).ends_with("Hello, world!"));
+    }
+    assert_eq!(server.paths.most_inside.load(SeqCst), 1);
+    server.stop();
+}
+
+#[test]
+fn many_slow_handlers_run_side_by_side_and_never_more_than_the_threads() {
+    let server = Server::start(
+        Kind::Reactor,
+        Shape {
+            threads: 4,
+            ..Shape::default()
+        },
+    );
+    let clients: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    let clients: Vec<_> = clients
+        .into_iter()
+        .map(|mut stream| {
+            thread::spawn(move || {
+                for _ in 0..5 {
+                    stream.write_all(b"GET /sleep/5 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                    assert!(read_answer(&mut stream).ends_with("slept"));
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(server.paths.most_inside.load(SeqCst), 4);
+    server.stop();
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_no_thread() {
+    let server = Server::start(
+        Kind::Reactor,
+        Shape {
+            threads: 1,
+            ..Shape::default()
+        },
+    );
+    let mut lazy = server.connect();
+    lazy.write_all(b"GET /big/30000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    wait_until("the large answer", || server.board.facts()[0].requests == 1);
+    let mut honest = server.connect();
+    assert!(server.get(&mut honest, "/").ends_with("Hello, world!"));
+    assert_eq!(
+        read_answer(&mut lazy).len() - 30_000_000,
+        read_answer_head_length(&server)
+    );
+    server.stop();
+}
+
+fn read_answer_head_length(server: &Server) -> usize {
+    let mut stream = server.connect();
+    let small = server.get(&mut stream, "/big/10000000");
+    small.len() - 10_000_000
+}
+
+#[test]
+fn retiring_answers_what_was_read_and_ends_idle_connections() {
+    both(|kind| {
+        let server = Server::start(
+            kind,
+            Shape {
+                threads: 3,
+                ..Shape::default()
+            },
+        );
+        let mut idle = server.connect();
+        server.get(&mut idle, "/");
+        let mut under_way = server.connect();
+        under_way.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the request under way", || server.board.facts()[0].busy == 1);
+        server.retire();
+        server.paths.gate.wait();
+        let answered = read_answer(&mut under_way);
+        assert!(
+            answered.contains("Connection: close") && answered.ends_with("through"),
+            "{answered}"
+        );
+        let late = server.get(&mut idle, "/");
+        assert!(late.contains("Connection: close"), "{late}");
+        assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+        server.join();
+    });
+}
+
+#[test]
+fn a_child_retires_after_its_number_of_connections() {
+    both(|kind| {
+        let server = Server::start(
+            kind,
+            Shape {
+                connections_per_child: 3,
+                ..Shape::default()
+            },
+        );
+        for _ in 0..3 {
+            let mut stream = server.connect();
+            assert!(server.get(&mut stream, "/").ends_with("Hello, world!"));
+        }
+        let reached = match &*server.driver {
+            Driver::Blocking(driver) => driver.reached_limit(),
+            Driver::Reactor(driver) => driver.reached_limit(),
+        };
+        assert!(reached);
+        server.join();
+    });
+}
+
+#[test]
+fn deadlines_are_acted_on() {
+    both(|kind| {
+        let short = Rate::fixed(Duration::from_millis(50));
+        let timeouts = Timeouts {
+            header: short,
+            body: short,
+            keep_alive: Duration::from_millis(50),
+            ..Timeouts::default()
+        };
+        let server = Server::start(
+            kind,
+            Shape {
+                timeouts,
+                threads: 4,
+                ..Shape::default()
+            },
+        );
+        let mut silent = server.connect();
+        assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
+        for begun in [
+            "GET / HT",
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
+        ] {
+            let mut stream = server.connect();
+            stream.write_all(begun.as_bytes()).unwrap();
+            let mut answered = String::new();
+            stream.read_to_string(&mut answered).unwrap();
+            assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
+        }
+        let mut kept = server.connect();
+        server.get(&mut kept, "/");
+        assert_eq!(kept.read(&mut [0; 1]).unwrap(), 0);
+        server.stop();
+    });
+}
+
+#[test]
+fn an_exchange_left_without_an_answer_gets_a_500() {
+    both(|kind| {
+        let server = Server::start(kind, Shape::default());
+        let mut stream = server.connect();
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answered = String::new();
+        stream.read_to_string(&mut answered).unwrap();
+        assert!(answered.starts_with("HTTP/1.1 500 "), "{answered}");
+        server.stop();
+    });
+}
+
+#[test]
+fn clients_that_reset_in_any_stage_leave_nothing() {
+    both(|kind| {
+        let server = Server::start(
+            kind,
+            Shape {
+                threads: 4,
+                ..Shape::default()
+            },
+        );
+        for begun in [
+            "",
+            "GET / HT",
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
+            "GET /big/9000000 HTTP/1.1\r\nHost: x\r\n\r\n",
+        ] {
+            for _ in 0..10 {
+                let mut stream = server.connect();
+                stream.write_all(begun.as_bytes()).unwrap();
+                let socket = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+                socket.unwrap();
+            }
+        }
+        wait_until("the end of every connection", || {
+            server.board.facts()[0].connections == 0
+        });
+        let mut stream = server.connect();
+        assert!(server.get(&mut stream, "/").ends_with("Hello, world!"));
+        server.stop();
+    });
+}
