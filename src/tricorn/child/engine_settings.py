@@ -1,0 +1,42 @@
+"""Settings for the engine: the only place that knows both sides. Values in, values out."""
+
+from __future__ import annotations
+
+import os
+
+from tricorn._engine import EngineSettings
+from tricorn.child.heritage import Heritage
+from tricorn.config.settings import Rate
+
+
+def engine_settings(heritage: Heritage, who: str) -> EngineSettings:
+    """The values for a child that calls itself `who` in the log; raises ValueError naming what the engine refuses."""
+    settings = heritage.settings
+    return EngineSettings(
+        limit_request_line=settings.limits.request_line,
+        limit_request_fields=settings.limits.fields,
+        limit_request_field_size=settings.limits.field_size,
+        limit_request_head=settings.limits.head,
+        limit_request_body=settings.limits.body,
+        requests_per_connection=settings.limits.requests_per_connection,
+        header_timeout=_rate(settings.timeouts.header),
+        body_timeout=_rate(settings.timeouts.body),
+        response_timeout=_rate(settings.timeouts.response),
+        keep_alive_timeout=settings.timeouts.keep_alive,
+        spool_directory=os.fspath(settings.spool.directory),
+        request_memory=settings.spool.request_memory,
+        response_memory=settings.spool.response_memory,
+        response_limit=settings.spool.response_limit,
+        max_connections_per_child=settings.capacity.max_connections_per_child,
+        max_open_connections=settings.capacity.max_open_connections,
+        server_header=settings.gateway.server_header,
+        error_log_fd=heritage.logs.error,
+        log_level=settings.logs.log_level.value,
+        log_name=who,
+        access_log_fd=heritage.logs.access,
+        access_log_format=settings.logs.access_log_format,
+    )
+
+
+def _rate(rate: Rate) -> tuple[float, float | None, int | None]:
+    return rate.initial, rate.maximum, rate.min_rate

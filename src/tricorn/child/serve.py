@@ -1,0 +1,90 @@
+"""The life of a child, from the fork to its exit code. Run by the only thread that a fork leaves: the main thread."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from tricorn._engine import Wsgi
+from tricorn.child.channel import Channel
+from tricorn.child.engine_settings import engine_settings
+from tricorn.child.heritage import Heritage
+from tricorn.child.messages import TO_CHILD, FromChild, ToChild
+from tricorn.child.signals import reclaim, shield
+from tricorn.child.superior import ParentChannel, ToldToLeave
+from tricorn.child.title import set_title
+from tricorn.errors import TricornError
+from tricorn.logs import ErrorsStream
+from tricorn.mpm import Driver, select
+
+Load = Callable[[], Callable[..., object]]
+"""Gives the application: the one that the template has imported, or by importing it now."""
+
+
+def run(heritage: Heritage, slot: int, end: socket.socket, load: Load) -> int:
+    """Serve until told to leave; returns the exit code. The caller ends the process with it (`os._exit`).
+
+    Threads that the application has left running are not waited for, but its `atexit` handlers are run.
+    """
+    pid = os.getpid()
+    set_title(heritage.settings.environment.process_name, f"child {slot}")
+    who = f"child={slot} gen={heritage.generation} pid={pid}"
+    log = heritage.log(who)
+    channel: Channel[ToChild, FromChild] = Channel(end, TO_CHILD)
+    superior = ParentChannel(channel, log, heritage.settings.lifecycle.graceful_timeout)
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        superior.asked()
+
+    try:
+        shield(on_term)
+        superior.begun()
+        heritage.scoreboard.memory.claim(slot, pid, heritage.generation)
+        application = load()
+        reclaim(on_term)
+        driver = _make_driver(heritage, slot, who, application)
+        superior.attach(driver)
+        select(heritage.settings.mpm).serve(driver, heritage.settings.capacity, superior)
+        log.debug("drained")
+    except ToldToLeave:
+        log.debug("told to leave before it served")
+    except TricornError as error:
+        superior.broken(error.exit_code, str(error))
+    except BaseException as error:  # whatever it is, the parent has to hear of it
+        superior.broken(1, "".join(traceback.format_exception(error)).strip())
+    _finish()
+    return superior.exit_code
+
+
+def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[..., object]) -> Driver:
+    settings = heritage.settings
+    gateway = Wsgi(
+        application,
+        multithread=settings.capacity.threads_per_child > 1,
+        multiprocess=settings.capacity.children > 1,
+        script_name=settings.gateway.root_path,
+        errors=ErrorsStream(heritage.log(who)),
+    )
+    module = select(settings.mpm)
+    listeners = list(heritage.listeners)
+    engine = engine_settings(heritage, who)
+    return module.make_driver(gateway, listeners, engine, heritage.scoreboard, slot, settings.capacity)
+
+
+def _finish() -> None:
+    """What the interpreter does at its end, less the wait for threads: the deadline for leaving rules, not they."""
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001  the documented order of handlers, without the rest of a shutdown
+    except BaseException:  # a handler of the application; the child leaves all the same
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue

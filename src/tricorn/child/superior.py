@@ -1,0 +1,120 @@
+"""A child's end of its channel to the parent: what it tells, and what it does when it is told to retire.
+
+Used by the main thread of a child only, but for `asked`, which is also a signal handler's business (on that thread).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+
+from tricorn.child.channel import Channel, ProtocolError
+from tricorn.child.messages import Begun, Failed, FromChild, Leaving, Ready, ToChild
+from tricorn.logs import ErrorLog
+from tricorn.mpm import Driver
+
+_LONGEST_TEXT = 32 * 1024
+"""Characters of a failure's text that are told."""
+
+
+class ToldToLeave(BaseException):
+    """Somebody asked the child to leave before it had anything to finish; not for applications to catch."""
+
+
+class ParentChannel:
+    """The parent, as seen from a child; the `Superior` of the MPMs."""
+
+    def __init__(self, channel: Channel[ToChild, FromChild], log: ErrorLog, graceful_timeout: float) -> None:
+        self._channel = channel
+        self._log = log
+        self._graceful_timeout = graceful_timeout
+        self._driver: Driver | None = None
+        self._retired = False
+        self._announced = False
+        self._silent_writer = -1
+        self.exit_code = 0
+        """What the child will leave with."""
+
+    def attach(self, driver: Driver) -> None:
+        """From now on there is something to finish: retiring means to retire the driver."""
+        self._driver = driver
+
+    def fileno(self) -> int:
+        """Readable when the parent has something to say, or is gone."""
+        return self._channel.fileno()
+
+    def begun(self) -> None:
+        """The first word."""
+        self._tell(Begun(os.getpid()))
+
+    def ready(self) -> None:
+        """The child serves."""
+        self._tell(Ready())
+
+    def hear(self) -> None:
+        """Act on what the parent said."""
+        try:
+            told = bool(self._channel.receive())
+        except ProtocolError as error:
+            self._log.error(f"the parent cannot be understood: {error}")
+            told = True
+        if self._channel.closed:
+            self._orphaned()
+        elif told:
+            self._retire()
+
+    def asked(self) -> None:
+        """The operator signalled this child directly: leave, and have the parent replace it."""
+        self._leave("asked by a signal")
+
+    def returned(self) -> None:
+        """A thread came back from the driver; if nobody asked for that, tell the parent why."""
+        if self._driver is not None and self._driver.reached_limit():
+            self._leave("max_connections_per_child is reached")
+        else:
+            self._leave("its driver came to an end")
+
+    def failed(self, error: BaseException) -> None:
+        """A thread was thrown out of the driver."""
+        text = "".join(traceback.format_exception(error)).strip()
+        self._log.error(f"a thread cannot go on; the child leaves\n{text}")
+        self.exit_code = 1
+        self._leave("one of its threads failed")
+
+    def broken(self, code: int, text: str) -> None:
+        """The child cannot begin to serve."""
+        self.exit_code = code
+        self._tell(Failed(code, text[:_LONGEST_TEXT]))
+
+    def _leave(self, reason: str) -> None:
+        if not self._retired and not self._announced:
+            self._announced = True
+            self._tell(Leaving(reason))
+        self._retire()
+
+    def _retire(self) -> None:
+        self._retired = True
+        if self._driver is None:
+            raise ToldToLeave
+        self._driver.retire()
+
+    def _orphaned(self) -> None:
+        """The parent is gone. Nobody is left to kill this child if it hangs, so it sees to that itself."""
+        self._log.error(f"the parent is gone; leaving within {self._graceful_timeout:g} s")
+        # The end of the channel stays readable for ever and would keep whoever waits for it busy: put a silent
+        # descriptor in its place.
+        silent, self._silent_writer = os.pipe()
+        os.dup2(silent, self._channel.fileno(), inheritable=False)
+        os.close(silent)
+        # The default action of SIGALRM ends the process whatever the interpreter is doing.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, max(self._graceful_timeout, 0.001))
+        self._retire()
+
+    def _tell(self, record: FromChild) -> None:
+        try:
+            self._channel.send(record)
+        except OSError:
+            # The parent is gone; the end of the channel says so to whoever waits for it.
+            return

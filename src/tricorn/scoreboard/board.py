@@ -1,0 +1,70 @@
+"""Making, claiming and reading the scoreboard; the only importer of the engine's shared memory above the children."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tricorn._engine import Scoreboard as SharedMemory
+from tricorn.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSnapshot:
+    """What one child's row said at one moment; for sizing and display only."""
+
+    slot: int
+    pid: int
+    generation: int
+    state: str
+    connections: int
+    accepted: int
+    requests: int
+    busy: int
+    queued: int
+    stages: tuple[str, ...]
+
+
+class Scoreboard:
+    """The rows of one generation's children. Used by the parent; children write through `memory`."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self.memory = memory
+
+    def claim(self, slot: int, generation: int) -> None:
+        """Begin a row before its child is forked; the child adds its pid."""
+        self.memory.claim(slot, 0, generation)
+
+    def clear(self, slot: int) -> None:
+        """Empty the row of a child that was reaped."""
+        self.memory.clear(slot)
+
+    def snapshot(self) -> tuple[ChildSnapshot, ...]:
+        """Every row in use, in slot order."""
+        return tuple(
+            ChildSnapshot(
+                slot=row.child,
+                pid=row.pid,
+                generation=row.generation,
+                state=row.state,
+                connections=row.connections,
+                accepted=row.accepted,
+                requests=row.requests,
+                busy=row.busy,
+                queued=row.queued,
+                stages=tuple(row.stages),
+            )
+            for row in self.memory.rows()
+        )
+
+
+def make(slots: int, threads: int) -> Scoreboard:
+    """Map shared memory for `slots` children of `threads` threads. Run by the parent before it forks.
+
+    Raises:
+        StartError: the system gives no memory for it.
+    """
+    try:
+        return Scoreboard(SharedMemory(slots, threads))
+    except (OSError, OverflowError, ValueError) as error:
+        message = f"no shared memory for the scoreboard of {slots} children of {threads} threads: {error}"
+        raise StartError(message) from error
