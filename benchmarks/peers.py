@@ -73,7 +73,7 @@ def prepare(parent: Path, wanted: Iterable[str]) -> tuple[Environment, dict[str,
     environment = Environment(parent / f"{sys.implementation.cache_tag}{sys.abiflags}")
     if not Path(environment.python).exists():
         print(f"making {environment.directory} for the other servers", flush=True)
-        venv.create(environment.directory, with_pip=True, clear=True)
+        venv.create(environment.directory, with_pip=True, clear=True, symlinks=True)
     missing: dict[str, str] = {}
     for name in sorted(set(wanted)):
         problem = _install(environment, PEERS[name])

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = Run()
     try:
         adopt_orphans()
-        cores = machine.choose_cores()
+        cores, wrk = machine.choose_cores(), require_wrk()
         warning = machine.load_warning(cores)
         if warning is not None:
             print(f"warning: {warning}", flush=True)
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment, missing = peers.prepare(options.peers, wanted)
         tricorn = options.tricorn or find_tricorn()
         _leave_out(run, [*cases, *context], missing, tricorn)
-        bench = Bench(cores, require_wrk(), environment, tricorn or "tricorn", options.seconds)
+        bench = Bench(cores, wrk, environment, tricorn or "tricorn", options.seconds)
         started = time.monotonic()  # what was installed once is not part of the measurement
         _print_head(bench, options)
         _measure(run, bench, cases, context, options, started)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of one second per server, fewer servers")
     parser.add_argument("--rounds", type=_positive, help="rounds, interleaved (3; 1 with --quick)")
     parser.add_argument("--seconds", type=_positive, help="seconds counted in each trial (2; 1 with --quick)")
