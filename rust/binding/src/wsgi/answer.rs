@@ -93,9 +93,17 @@ impl<'py> Answer<'_, '_, 'py> {
                 kind(returned)
             )));
         }
-        let iterator = returned.try_iter().map_err(|_| {
-            Failure::Broken(format!("the application returned {}, which is not an iterable of bytes", kind(returned)))
-        })?;
+        let iterator = match returned.try_iter() {
+            Ok(iterator) => iterator,
+            // Its own `__iter__` has failed.
+            Err(error) if returned.hasattr(intern!(self.py, "__iter__"))? => return Err(Failure::Raised(error)),
+            Err(_) => {
+                return Err(Failure::Broken(format!(
+                    "the application returned {}, which is not an iterable of bytes",
+                    kind(returned)
+                )));
+            }
+        };
         let head_only = self.exchange.head().is_head();
         for block in iterator {
             let block = block?;

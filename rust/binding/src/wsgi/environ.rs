@@ -21,10 +21,10 @@ const BASES: usize = 16;
 pub(super) struct Constants {
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
-    /// SCRIPT_NAME: "", or the prefix with a leading slash and no trailing one, in the bytes of a decoded path.
+    /// `SCRIPT_NAME`: "", or the prefix with a leading slash and no trailing one, in the bytes of a decoded path.
     pub(super) script_name: Vec<u8>,
     pub(super) errors: Py<PyAny>,
-    /// SERVER_SOFTWARE.
+    /// `SERVER_SOFTWARE`.
     pub(super) software: &'static str,
 }
 
@@ -91,10 +91,11 @@ impl Maker {
         Ok(self.bases[index].1.bind(py))
     }
 
-    /// RAW_URI and REQUEST_URI (as sent), PATH_INFO, QUERY_STRING.
+    /// `RAW_URI` and `REQUEST_URI` (as sent), `PATH_INFO`, `QUERY_STRING`.
     ///
-    /// SCRIPT_NAME is always the configured prefix. A path below it loses it in PATH_INFO; any other path is PATH_INFO as
-    /// it is, because the usual reason is a proxy that has taken the prefix off already. So a proxy may do either.
+    /// `SCRIPT_NAME` is always the configured prefix. A path below it loses it in `PATH_INFO`; any other path is
+    /// `PATH_INFO` as it is, because the usual reason is a proxy that has taken the prefix off already. So a proxy may do
+    /// either.
     fn set_target(&mut self, environ: &Bound<'_, PyDict>, script_name: &[u8], head: &Head) -> PyResult<()> {
         let py = environ.py();
         let target = latin1(py, head.target())?;
@@ -126,7 +127,7 @@ impl Maker {
         environ.set_item(intern!(py, "PATH_INFO"), info)
     }
 
-    /// REMOTE_ADDR and REMOTE_PORT; both are empty for a peer on a Unix socket, and are so in the base environ.
+    /// `REMOTE_ADDR` and `REMOTE_PORT`; both are empty for a peer on a Unix socket, and are so in the base environ.
     fn set_peer(&mut self, environ: &Bound<'_, PyDict>, peer: Endpoint) -> PyResult<()> {
         let py = environ.py();
         let Endpoint::Tcp(peer) = peer else { return Ok(()) };

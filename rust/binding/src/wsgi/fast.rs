@@ -1,5 +1,5 @@
-//! The few calls of the C API that the gateway makes for every request and that PyO3 offers only slower or not at all.
-//! The only file of the gateway that speaks to CPython directly; no rule of WSGI lives here.
+//! The few calls of the C API that the gateway makes for every request and that `PyO3` offers only slower or not at all.
+//! The only file of the gateway that speaks to `CPython` directly; no rule of WSGI lives here.
 #![allow(unsafe_code)]
 
 use pyo3::ffi;
