@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if with_memory:
             wanted |= {"gunicorn", "django"}
         environment, missing = peers.prepare(options.peers, wanted)
-        tricorn = options.tricorn or find_tricorn()
+        tricorn = find_tricorn(options.tricorn)
         _leave_out(run, [*cases, *context], missing, tricorn)
         bench = Bench(cores, wrk, environment, tricorn or "tricorn", options.seconds)
         started = time.monotonic()  # what was installed once is not part of the measurement

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import configured
 from benchmarks.configured import ApachePool
+from benchmarks.machine import BenchmarkError
 from benchmarks.peers import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,10 +177,13 @@ SERVERS = {
 }
 
 
-def find_tricorn() -> str | None:
-    """The command beside this interpreter, else the one on the path."""
+def find_tricorn(asked: str | None) -> str | None:
+    """The command that was asked for, else the one beside this interpreter, else the one on the path; absolute."""
     beside = Path(sys.executable).parent / "tricorn"
-    return str(beside) if beside.exists() else shutil.which("tricorn")
+    found = shutil.which(asked or (str(beside) if beside.exists() else "tricorn"))
+    if asked is not None and found is None:
+        raise BenchmarkError(f"--tricorn {asked}: there is no such command")
+    return os.path.abspath(found) if found is not None else None  # servers are started in directories of their own
 
 
 def clean_environment(*python_path: str) -> dict[str, str]:
