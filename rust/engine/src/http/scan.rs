@@ -13,7 +13,7 @@ const MAXIMUM: usize = 1 << 28;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Scan {
     /// Where the request line begins: behind the blank lines.
-    pub(super) begin: usize,
+    pub(crate) begin: usize,
     /// Where the line begins that is being looked at.
     line: usize,
     searched: usize,
@@ -26,83 +26,75 @@ pub(crate) struct Scan {
 impl Scan {
     /// Look at what has arrived; gives the length of the head once it is complete.
     ///
-    /// Refuses as early as it can tell: a line beyond its limit is refused before its end has come.
+    /// The checks stand in an order that gives the same status however the head was cut.
     pub(crate) fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
         const TOO_LARGE: Reject = Reject::fields_too_large("the head exceeds its limit");
         let maximum = limits.head.min(MAXIMUM);
         while let Some(distance) = input.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let line_feed = self.searched + distance;
-            let next = line_feed + 1;
+            self.searched = line_feed + 1;
+            if self.searched - self.begin > maximum {
+                return Err(TOO_LARGE);
+            }
+            self.check_line(input.get(self.line..line_feed).unwrap_or_default(), limits)?;
             if line_feed == self.line || input.get(line_feed - 1) != Some(&b'\r') {
                 return Err(Reject::bad_request("a line of the head ends in LF without CR"));
             }
             let end = line_feed - 1;
-            self.searched = next;
             if end > self.line {
-                self.line_complete(end, limits)?;
+                self.count_line(end, limits)?;
             } else if self.request_line > 0 {
-                return if next - self.begin > maximum {
-                    Err(TOO_LARGE)
-                } else {
-                    Ok(Some(next))
-                };
+                return Ok(Some(self.searched));
             } else {
-                self.blank_lines += 1;
-                if self.blank_lines > BLANK_LINES {
-                    return Err(Reject::bad_request("too many empty lines before a request"));
-                }
-                self.begin = next;
+                self.skip_blank_line()?;
             }
-            self.line = next;
-            if next - self.begin > maximum {
-                return Err(TOO_LARGE);
-            }
+            self.line = self.searched;
         }
         self.searched = input.len();
-        self.line_incomplete(input, limits)?;
         if input.len() - self.begin > maximum {
-            Err(TOO_LARGE)
-        } else {
-            Ok(None)
+            return Err(TOO_LARGE);
+        }
+        self.check_line(input.get(self.line..).unwrap_or_default(), limits)?;
+        Ok(None)
+    }
+
+    /// Check what has come of a line: a CR may be there already, and is not counted.
+    fn check_line(&self, line: &[u8], limits: &Limits) -> Result<(), Reject> {
+        let length = line.len() - usize::from(line.last() == Some(&b'\r'));
+        if self.request_line > 0 {
+            if length > limits.field_size {
+                return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
+            }
+            return Ok(());
+        }
+        match line.first() {
+            Some(0x16) => Err(Reject::bad_request("TLS was spoken to a port that serves plain HTTP")),
+            Some(&byte) if byte != b'\r' && !fields::is_token_byte(byte) => {
+                Err(Reject::bad_request("a request does not begin with a method"))
+            }
+            Some(_) | None if length > limits.request_line => Err(Reject::line_too_long()),
+            Some(_) | None => Ok(()),
         }
     }
 
-    fn line_complete(&mut self, end: usize, limits: &Limits) -> Result<(), Reject> {
-        let length = end - self.line;
+    fn count_line(&mut self, end: usize, limits: &Limits) -> Result<(), Reject> {
         if self.request_line == 0 {
             self.request_line = end;
-            return if length > limits.request_line {
-                Err(Reject::line_too_long())
-            } else {
-                Ok(())
-            };
+            return Ok(());
         }
         self.fields += 1;
-        if length > limits.field_size {
-            return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
-        }
         if self.fields > limits.fields {
             return Err(Reject::fields_too_large("the head has too many fields"));
         }
         Ok(())
     }
 
-    fn line_incomplete(&self, input: &[u8], limits: &Limits) -> Result<(), Reject> {
-        // One byte more than the limit may be there already: the CR of the line end.
-        let length = input.len() - self.line;
-        if self.request_line > 0 {
-            if length > limits.field_size.saturating_add(1) {
-                return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
-            }
-            return Ok(());
+    fn skip_blank_line(&mut self) -> Result<(), Reject> {
+        self.blank_lines += 1;
+        if self.blank_lines > BLANK_LINES {
+            return Err(Reject::bad_request("too many empty lines before a request"));
         }
-        match input.get(self.line) {
-            Some(0x16) => Err(Reject::bad_request("TLS was spoken to a port that serves plain HTTP")),
-            Some(&byte) if byte != b'\r' && !fields::is_token_byte(byte) => {
-                Err(Reject::bad_request("a request does not begin with a method"))
-            }
-            Some(_) | None if length > limits.request_line.saturating_add(1) => Err(Reject::line_too_long()),
-            Some(_) | None => Ok(()),
-        }
+        self.begin = self.searched;
+        Ok(())
     }
 }
