@@ -9,9 +9,9 @@ use crate::http::{Reject, fields};
 
 /// Digits of a chunk size; 16 are 64 bits.
 const SIZE_DIGITS: u8 = 16;
-/// Bytes of all extensions of one body together. Nobody sends any; without a bound they would be a way to keep a
-/// receiver busy for nothing.
-const EXTENSIONS: u16 = 4096;
+/// Bytes of extensions that a body may have beyond its bytes of data so far. Hardly anybody sends any; without a bound
+/// they would be a way to keep a receiver busy for nothing.
+const EXTENSIONS: u16 = 16_384;
 
 /// Bounds on one chunked body.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +192,8 @@ impl Decoder {
             return Ok(State::TrailerStart);
         }
         self.room = self.room.checked_sub(self.size).ok_or(Reject::body_too_large())?;
+        let bought = u16::try_from(self.size).unwrap_or(EXTENSIONS);
+        self.extensions = self.extensions.saturating_add(bought).min(EXTENSIONS);
         Ok(State::Data)
     }
 

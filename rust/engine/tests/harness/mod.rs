@@ -119,12 +119,9 @@ fn advance(connection: &mut Connection, session: &mut Session, body: &mut Vec<u8
         let next = connection.next_exchange(now);
         session.next = Some(next);
         match next {
+            // In KEEP_ALIVE nothing is here; but the peer may have ended, which only another step tells.
             Next::Request | Next::KeepAlive => {}
             Next::Linger | Next::Close => return false,
-        }
-        if next == Next::KeepAlive {
-            // Nothing is here; but the peer may have ended, which only another step tells.
-            continue;
         }
     }
 }
