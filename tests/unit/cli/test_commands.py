@@ -1,0 +1,187 @@
+"""The command `tricorn` as a process would run it: words in, text and exit code out."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tricorn.cli.entry import COMMANDS, run, with_command
+from tricorn.cli.options import help_rows
+from tricorn.config import reference
+from tricorn.config.directives import table
+from tricorn.config.directives.shape import Section
+
+PAGE = Path(__file__).parents[3] / "docs/reference/directives.md"
+Command = Callable[..., "Outcome"]
+
+
+class Outcome:
+    def __init__(self, code: int, output: str, errors: str) -> None:
+        self.code, self.output, self.errors = code, output, errors
+
+
+@pytest.fixture
+def tricorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command line in an empty directory with an environment of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PORT", "WEB_CONCURRENCY", "SCRIPT_NAME", "GUNICORN_CMD_ARGS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: str) -> Outcome:
+        with pytest.raises(SystemExit) as caught:
+            run(words)
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return Outcome(caught.value.code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["app"], ["serve", "app"]),
+        (["-w", "4", "app"], ["serve", "-w", "4", "app"]),
+        (["serve", "app"], ["serve", "app"]),
+        (["check", "app"], ["check", "app"]),
+        (["directives"], ["directives"]),
+        (["--help"], ["--help"]),
+        (["--version"], ["--version"]),
+        ([], []),
+    ],
+)
+def test_serve_is_the_command_that_is_meant(words: list[str], meant: list[str]) -> None:
+    assert with_command(words) == meant
+
+
+def test_help(tricorn: Command) -> None:
+    outcome = tricorn("--help")
+    assert outcome.code == 0
+    assert all(command in outcome.output for command in COMMANDS)
+    assert "Exit codes: 0 done" in outcome.output
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_help_of_a_command_names_every_directive(tricorn: Command, command: str) -> None:
+    outcome = tricorn(command, "--help")
+    assert outcome.code == 0
+    for directive in table():
+        assert directive.name == "app" or directive.option in outcome.output
+    assert "Exit codes" in outcome.output
+
+
+def test_help_rows_cover_the_table() -> None:
+    assert sum(len(list(help_rows(section))) for section in Section) == len(table()) - 1
+
+
+def test_version(tricorn: Command) -> None:
+    outcome = tricorn("--version")
+    assert (outcome.code, outcome.output.split()[0]) == (0, "tricorn")
+
+
+@pytest.mark.parametrize("words", [["serve", "-w", "0", "a:b"], ["-w", "0", "a:b"], ["check", "-w", "0", "a:b"]])
+def test_a_wrong_value(tricorn: Command, words: list[str]) -> None:
+    outcome = tricorn(*words)
+    assert outcome.code == 2
+    assert outcome.errors.startswith('tricorn: error: option -w: start_servers cannot be "0": it is too small.')
+    assert outcome.output == ""
+
+
+def test_several_problems_are_a_line_each(tricorn: Command) -> None:
+    outcome = tricorn("-w", "0", "--threads", "x", "-D", "a:b")
+    assert [line[:16] for line in outcome.errors.splitlines()] == ["tricorn: error: "] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["serve", "a:b", "--nosuch"], "No such option"),
+        (["serve", "a:b", "--thread", "3"], "--threads"),
+        (["serve", "a:b", "-w"], "requires an argument"),
+        (["serve", "a", "b"], 'there is one application, not 2: "a" and "b"'),
+        (["chek", "a"], "did you mean check?"),
+        (["serve"], "no application is named"),
+    ],
+)
+def test_wrong_usage(tricorn: Command, words: list[str], part: str) -> None:
+    outcome = tricorn(*words)
+    assert outcome.code == 2
+    assert part in outcome.errors
+
+
+def test_check_prints_values_and_origins(tricorn: Command) -> None:
+    outcome = tricorn("check", "--no-import", "-w", "3", "a:b", "--timeout", "9")
+    assert outcome.code == 0
+    lines = {line.split()[0]: line for line in outcome.output.splitlines()}
+    assert set(lines) >= {directive.name for directive in table()}
+    assert lines["start_servers"].split() == ["start_servers", "3", "option", "-w"]
+    assert lines["backlog"].split() == ["backlog", "2048", "default"]
+    assert "tricorn: warning: option --timeout has no effect" in outcome.errors
+
+
+def test_check_as_json(tricorn: Command) -> None:
+    Path("tricorn.toml").write_text("\nbacklog = 9\n[prefork]\nstart_servers = 7\n")
+    outcome = tricorn("check", "--no-import", "--json", "a:b", "--timeout", "9")
+    document = json.loads(outcome.output)
+    assert document["directives"]["backlog"] == {
+        "value": 9,
+        "origins": [{"source": "file", "name": "tricorn.toml", "line": 2, "text": "tricorn.toml line 2"}],
+    }
+    assert document["mpm"] == "event"
+    assert document["file"] == "tricorn.toml"
+    assert document["not_in_force"]["prefork"]["start_servers"]["value"] == 7
+    assert document["application"] is None
+    assert "--timeout" in document["warnings"][0]
+    assert outcome.errors == ""
+
+
+def test_check_as_toml_says_the_same(tricorn: Command) -> None:
+    first = tricorn("check", "--no-import", "--toml", "-k", "sync", "-w", "3", "-b", ":1", "-e", 'A="\\\t', "a:b")
+    assert tomllib.loads(first.output)["prefork"] == {"start_servers": 3}
+    Path("tricorn.toml").write_text(first.output)
+    assert tricorn("check", "--no-import", "--toml").output == first.output
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "app"),
+    [
+        (["--preload", "a:b"], "on", "a:b"),
+        (["a:b", "--preload"], "on", "a:b"),
+        (["--preload", "off", "a:b"], "off", "a:b"),
+        (["--preload=auto", "a:b"], "auto", "a:b"),
+        (["--preload", "--workers", "3", "a:b"], "on", "a:b"),
+    ],
+)
+def test_a_bare_preload_is_gunicorns(tricorn: Command, words: list[str], value: str, app: str) -> None:
+    document = json.loads(tricorn("check", "--no-import", "--json", *words).output)
+    assert document["directives"]["preload"]["value"] == value
+    assert document["directives"]["app"]["value"] == app
+
+
+def test_check_imports_the_application(tricorn: Command) -> None:
+    Path("project.py").write_text("def application(environ, start_response): ...\n")
+    document = json.loads(tricorn("check", "--json", "project").output)
+    assert document["application"] == {"reference": "project", "interface": "wsgi"}
+
+
+def test_check_tells_of_an_application_that_cannot_be_imported(tricorn: Command) -> None:
+    outcome = tricorn("check", "no_such_project:app")
+    assert outcome.code == 3
+    assert "no_such_project" in outcome.errors
+
+
+def test_directives(tricorn: Command) -> None:
+    outcome = tricorn("directives")
+    assert outcome.code == 0
+    for directive in table():
+        assert f"\n{directive.name}\n" in "\n" + outcome.output
+
+
+def test_the_committed_reference_is_fresh(tricorn: Command) -> None:
+    outcome = tricorn("directives", "--markdown")
+    assert outcome.output == PAGE.read_text(), "run: make format"
+    assert reference.as_markdown() + "\n" == outcome.output
