@@ -76,7 +76,7 @@ def values(kind: Kind[Any]) -> st.SearchStrategy[Any]:
         case Account():
             return st.sampled_from(["root", 0, 12, 4_294_967_294])
         case Choice():
-            return st.sampled_from(list(kind.members))
+            return st.sampled_from(tuple(kind.members.__members__.values()))
         case Boolean():
             return st.booleans()
         case Text():
@@ -109,7 +109,7 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
         sensible.pop("access_log_format", None)  # the engine has its own tests
         sensible["limit_request_head"] = 16 << 20
         sensible["response_limit"] = 1 << 40
-        if sensible.get("user") == 4_294_967_294:
+        if isinstance(sensible.get("user"), int):  # a number need not have an account that tells its group
             sensible["group"] = 3
         if mpm is not Mpm.EVENT:
             sensible.pop("max_open_connections", None)

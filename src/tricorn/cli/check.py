@@ -39,9 +39,13 @@ def run_check(
 
 
 def describe_application(settings: Settings) -> Mapping[str, object]:
-    """Import the application as a template does, in this process, which ends soon. Raises ApplicationError."""
-    from tricorn.template import application, surroundings  # noqa: PLC0415  (not needed with --no-import)
+    """Import the application as a template does, in this process, which ends soon.
 
+    As in a template, its code gets no rights of root where a user is configured. Raises ApplicationError, ConfigError.
+    """
+    from tricorn.template import application, privileges, surroundings  # noqa: PLC0415  (not needed with --no-import)
+
+    privileges.drop(settings.identity)
     surroundings.apply(settings.environment)
     loaded = application.load(settings.application)
     return {"reference": settings.application.reference, "interface": loaded.interface.value}

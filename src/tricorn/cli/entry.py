@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 
 from tricorn.cli.exit_codes import EXIT_CODES
-from tricorn.errors import TricornError
+from tricorn.errors import ConfigError, TricornError
 
 COMMANDS = {
     "serve": "Serve an application until told to stop.",
@@ -85,8 +85,10 @@ def run(words: Sequence[str] | None = None) -> None:
             args=with_command(sys.argv[1:] if words is None else words), prog_name="tricorn", standalone_mode=False
         )
     except TricornError as error:
-        for sentence in str(error).splitlines():
-            click.echo(f"tricorn: error: {sentence}", err=True)
+        # Every line of a ConfigError is a problem of its own; other texts may go on with a traceback.
+        problems = str(error).splitlines() if isinstance(error, ConfigError) else [str(error)]
+        for problem in problems:
+            click.echo(f"tricorn: error: {problem}", err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import grp
 import pwd
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tricorn.config.capacity import automatic_children
 from tricorn.config.check import FORMATS
 from tricorn.config.directives import lifecycle, requests, serving
 from tricorn.config.directives.shape import Directive
+from tricorn.config.machine import Machine
 from tricorn.config.resolve import Resolution
 from tricorn.config.settings import (
     Address,
@@ -31,8 +33,11 @@ from tricorn.config.settings import (
 )
 from tricorn.errors import ConfigError
 
+Account = Directive[str | int | None]
+Lookup = Callable[[Resolution, Account], int | None]
 
-def build(values: Resolution, cpus: int, directory: Path) -> Settings:
+
+def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
     """Make settings of checked values. `directory` is where relative paths begin. Raises ConfigError."""
     rates = values.value(requests.REQUEST_READ_TIMEOUT)
     return Settings(
@@ -46,10 +51,10 @@ def build(values: Resolution, cpus: int, directory: Path) -> Settings:
             addresses=tuple(absolute(address, directory) for address in values.value(serving.LISTEN)),
             backlog=values.value(serving.BACKLOG),
             unix_socket_mode=values.value(serving.UNIX_SOCKET_MODE),
-            unix_socket_user=user_number(values, serving.UNIX_SOCKET_USER),
+            unix_socket_user=reachable(values, serving.UNIX_SOCKET_USER, user_number, machine.user, machine),
             unix_socket_group=group_number(values, serving.UNIX_SOCKET_GROUP),
         ),
-        capacity=capacity(values, cpus),
+        capacity=capacity(values, machine.cpus),
         limits=Limits(
             request_line=values.value(requests.LIMIT_REQUEST_LINE),
             fields=values.value(requests.LIMIT_REQUEST_FIELDS),
@@ -70,7 +75,7 @@ def build(values: Resolution, cpus: int, directory: Path) -> Settings:
             response_memory=values.value(requests.RESPONSE_MEMORY),
             response_limit=values.value(requests.RESPONSE_LIMIT),
         ),
-        identity=identity(values),
+        identity=identity(values, machine),
         environment=Environment(
             chdir=path_or_none(values.value(lifecycle.CHDIR), directory),
             python_path=values.value(lifecycle.PYTHON_PATH),
@@ -110,11 +115,11 @@ def capacity(values: Resolution, cpus: int) -> Capacity:
     )
 
 
-def identity(values: Resolution) -> Identity:
-    """Who serves; a user without a group brings its own."""
-    user = user_number(values, lifecycle.USER)
-    group = group_number(values, lifecycle.GROUP)
-    if user is not None and group is None:
+def identity(values: Resolution, machine: Machine) -> Identity:
+    """Who serves; a user other than the one who starts the server brings its own group. Raises ConfigError."""
+    user = reachable(values, lifecycle.USER, user_number, machine.user, machine)
+    group = reachable(values, lifecycle.GROUP, group_number, machine.group, machine)
+    if user is not None and user != machine.user and group is None:
         try:
             group = pwd.getpwuid(user).pw_gid
         except KeyError:
@@ -125,7 +130,19 @@ def identity(values: Resolution) -> Identity:
     return Identity(user, group, values.value(lifecycle.UMASK))
 
 
-def user_number(values: Resolution, directive: Directive[str | int | None]) -> int | None:
+def reachable(values: Resolution, directive: Account, number: Lookup, own: int, machine: Machine) -> int | None:
+    """The number of an account that this process can change to or give a file to. Raises ConfigError."""
+    found = number(values, directive)
+    if found is None or machine.user == 0 or found == own:
+        return found
+    stated = values.stated(directive)
+    raise ConfigError(
+        f'{stated}: {directive.name} cannot be "{stated.value}", since only root can change it and the server is started'
+        f" by user {machine.user}. Leave it out, or start the server as root."
+    )
+
+
+def user_number(values: Resolution, directive: Account) -> int | None:
     """The number of a user given by name or number. Raises ConfigError."""
     account = values.value(directive)
     try:
@@ -134,7 +151,7 @@ def user_number(values: Resolution, directive: Directive[str | int | None]) -> i
         raise ConfigError(no_account(values, directive, "user")) from None
 
 
-def group_number(values: Resolution, directive: Directive[str | int | None]) -> int | None:
+def group_number(values: Resolution, directive: Account) -> int | None:
     """The number of a group given by name or number. Raises ConfigError."""
     account = values.value(directive)
     try:
@@ -143,7 +160,7 @@ def group_number(values: Resolution, directive: Directive[str | int | None]) -> 
         raise ConfigError(no_account(values, directive, "group")) from None
 
 
-def no_account(values: Resolution, directive: Directive[str | int | None], kind: str) -> str:
+def no_account(values: Resolution, directive: Account, kind: str) -> str:
     """The sentence about an account that is not there."""
     stated = values.stated(directive)
     return (

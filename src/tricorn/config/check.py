@@ -29,7 +29,6 @@ def contradictions(resolution: Resolution, machine: Machine, systems: Systems) -
         *(sentence for mpm in resolution.of_mpm for sentence in check_capacity(resolution, mpm)),
         *check_addresses(resolution),
         *check_limits(resolution),
-        *check_identity(resolution, machine),
         *check_access_log_format(resolution),
     ]
 
@@ -120,18 +119,6 @@ def check_limits(resolution: Resolution) -> list[str]:
             f" Allowed is {shown(requests.RESPONSE_MEMORY, memory.value)} or more."
         )
     return sentences
-
-
-def check_identity(resolution: Resolution, machine: Machine) -> list[str]:
-    """Only root can become somebody else or give sockets away."""
-    if machine.root:
-        return []
-    return [
-        f"{stated}: {directive.name} cannot be {stated.value}, since only root can change it and the server is not"
-        " started by root. Leave it out, or start the server as root or as that user."
-        for directive in (lifecycle.USER, lifecycle.GROUP, serving.UNIX_SOCKET_USER)
-        if (stated := resolution.stated(directive)).value is not None
-    ]
 
 
 def check_access_log_format(resolution: Resolution) -> list[str]:

@@ -49,7 +49,7 @@ def configure(
     if problems:
         raise ConfigError("\n".join(problems))
     return Configuration(
-        settings=build(resolution, machine.cpus, directory),
+        settings=build(resolution, machine, directory),
         resolution=resolution,
         warnings=tuple(warning for layer in layers for warning in layer.warnings),
         file=None if document is None else document.path,

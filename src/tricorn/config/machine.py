@@ -24,13 +24,15 @@ class Machine:
     """CPUs that the server may run on at once: affinity and quota, at least 1."""
     platform: str
     """As `sys.platform`."""
-    root: bool
-    """Whether the server is started by root."""
+    user: int
+    """The effective user that starts the server."""
+    group: int
+    """The effective group that starts the server."""
 
 
 def gather() -> Machine:
     """Look at this machine."""
-    return Machine(usable_cpus(allowed_cpus(), cpu_quota(ROOT)), sys.platform, os.geteuid() == 0)
+    return Machine(usable_cpus(allowed_cpus(), cpu_quota(ROOT)), sys.platform, os.geteuid(), os.getegid())
 
 
 def usable_cpus(allowed: int, quota: float | None) -> int:

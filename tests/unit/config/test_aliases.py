@@ -11,7 +11,7 @@ from tricorn.config.settings import InheritedAddress, Mpm, TcpAddress, UnixAddre
 from tricorn.errors import ConfigError
 
 # Every option of gunicorn 27 and uvicorn 0.54, but -c, --config and --version, which are commands' own here.
-GUNICORN = """-b --bind --backlog -w --workers -k --worker-class --threads --worker-connections --max-requests
+GUNICORN_OPTIONS = """-b --bind --backlog -w --workers -k --worker-class --threads --worker-connections --max-requests
 --max-requests-jitter -t --timeout --graceful-timeout --keep-alive --limit-request-line --limit-request-fields
 --limit-request-field_size --reload --reload-engine --reload-extra-file --spew --check-config --print-config --preload
 --no-sendfile --reuse-port --chdir -D --daemon -e --env -p --pid --worker-tmp-dir -u --user -g --group -m --umask
@@ -26,15 +26,16 @@ GUNICORN = """-b --bind --backlog -w --workers -k --worker-class --threads --wor
 --permit-unconventional-http-version --casefold-http-method --forwarder-headers --header-map --asgi-loop
 --asgi-lifespan --asgi-disconnect-grace-period --websocket-max-message-size --http-parser --root-path --dirty-app
 --dirty-workers --dirty-timeout --dirty-threads --dirty-graceful-timeout --control-socket --control-socket-mode
---no-control-socket""".split()
-UVICORN = """--host --port --uds --fd --reload --reload-dir --reload-include --reload-exclude --reload-delay --workers
+--no-control-socket"""
+UVICORN_OPTIONS = """--host --port --uds --fd --reload --reload-dir --reload-include --reload-exclude --reload-delay --workers
 --loop --http --http2 --ws --ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout --ws-per-message-deflate
 --lifespan --interface --env-file --log-config --log-level --access-log --no-access-log --use-colors --no-use-colors
 --proxy-headers --no-proxy-headers --server-header --no-server-header --date-header --no-date-header
 --forwarded-allow-ips --root-path --limit-concurrency --backlog --limit-max-requests --limit-max-requests-jitter
 --timeout-keep-alive --timeout-graceful-shutdown --timeout-worker-healthcheck --ssl-keyfile --ssl-certfile
 --ssl-keyfile-password --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --app-dir
---h11-max-incomplete-event-size --reset-contextvars --factory""".split()
+--h11-max-incomplete-event-size --reset-contextvars --factory"""
+GUNICORN, UVICORN = GUNICORN_OPTIONS.split(), UVICORN_OPTIONS.split()
 UNTRANSLATED = [alias for alias in aliases().values() if alias.verdict is not Verdict.TRANSLATED]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 from dataclasses import replace
 
@@ -151,8 +152,15 @@ def test_without_an_application(world: World) -> None:
 
 @pytest.mark.parametrize("option", ["--user", "--group", "--unix-socket-user"])
 def test_only_root_changes_identity(world: World, option: str) -> None:
-    world.machine = replace(world.machine, root=False)
+    world.machine = replace(world.machine, user=1234, group=1234)
     assert "only root" in refusal(world, option, "0")
+    assert "started by user 1234" in refusal(world, option, "1235")
+
+
+def test_an_identity_that_is_there_already_needs_no_root(world: World) -> None:
+    world.machine = replace(world.machine, user=1234, group=1235)
+    settings = world.configure("--user", "1234", "--group", "1235", "--unix-socket-user", "1234").settings
+    assert (settings.identity.user, settings.identity.group, settings.listen.unix_socket_user) == (1234, 1235, 1234)
 
 
 def test_an_mpm_that_does_not_run_here(world: World) -> None:
@@ -188,8 +196,9 @@ def test_all_problems_are_told_at_once(world: World) -> None:
 
 
 def test_a_user_brings_its_group(world: World) -> None:
-    identity = world.configure("--user", "root").settings.identity
-    assert (identity.user, identity.group) == (0, 0)
+    nobody = pwd.getpwnam("nobody")
+    identity = world.configure("--user", "nobody").settings.identity
+    assert (identity.user, identity.group) == (nobody.pw_uid, nobody.pw_gid)
 
 
 def test_a_user_without_an_account_needs_a_group(world: World) -> None:

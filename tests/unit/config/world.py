@@ -31,7 +31,7 @@ class World:
 
     directory: Path
     variables: dict[str, str] = field(default_factory=dict)
-    machine: Machine = Machine(cpus=4, platform="linux", root=True)
+    machine: Machine = field(default_factory=lambda: Machine(cpus=4, platform="linux", user=0, group=0))
     systems: Callable[[Mpm], frozenset[str]] = lambda _: SYSTEMS
 
     def write(self, text: str, name: str = "tricorn.toml") -> None:
