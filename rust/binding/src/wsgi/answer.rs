@@ -174,8 +174,13 @@ impl<'py> Answer<'_, '_, 'py> {
         }
         // What was declared has been sent, so the answer itself is whole.
         self.exchange.finish();
+        Err(self.excess())
+    }
+
+    #[cold]
+    fn excess(&self) -> Failure {
         let declared = self.response.noted(self.py).declared.unwrap_or_default();
-        Err(Failure::Broken(format!("the body is longer than the declared Content-Length of {declared} bytes")))
+        Failure::Broken(format!("the body is longer than the declared Content-Length of {declared} bytes"))
     }
 
     fn flush(&mut self) -> Result<(), Gone> {
@@ -186,6 +191,8 @@ impl<'py> Answer<'_, '_, 'py> {
     #[inline]
     fn finish(&mut self) -> Result<(), Failure> {
         match self.exchange.finish() {
+            // `write()` has told the application, which may have caught it.
+            Finished::Complete if self.response.noted(self.py).excess => Err(self.excess()),
             Finished::Complete => Ok(()),
             Finished::Short { missing } => {
                 Err(Failure::Broken(format!("the body is {missing} bytes shorter than the declared Content-Length")))

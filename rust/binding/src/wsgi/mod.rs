@@ -119,8 +119,7 @@ impl WsgiGateway {
             None => Response::create(py)?,
         };
         let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange);
-        response.get().end(py);
-        if Response::is_spare(py, &response, &start_response) {
+        if Response::end(py, &response, &start_response) {
             desk.spare = Some((response, start_response));
         } else {
             response.get().retire(py);

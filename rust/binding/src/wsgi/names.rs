@@ -49,12 +49,6 @@ pub(super) fn separator(name: &[u8]) -> &'static [u8] {
     if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," }
 }
 
-/// Whether the last value of a field may be remembered: secrets, and what differs every time, may not.
-fn is_repeated(name: &[u8]) -> bool {
-    const NOT: [&[u8]; 4] = [b"cookie", b"authorization", b"proxy-authorization", b"x-request-id"];
-    !NOT.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
 const SLOTS: usize = 256;
 const LONGEST_NAME: usize = 48;
 const LONGEST_VALUE: usize = 256;
@@ -71,6 +65,7 @@ struct Slot {
     name: Box<[u8]>,
     meaning: Meaning,
     variable: Py<PyString>,
+    /// Whether the last value is remembered: its bytes, and the text made of them.
     repeated: bool,
     value: Vec<u8>,
     text: Option<Py<PyString>>,
@@ -116,16 +111,17 @@ impl Slot {
     #[cold]
     fn new(py: Python<'_>, name: &[u8]) -> PyResult<Self> {
         let variable = variable(name);
-        let variable = match std::str::from_utf8(&variable) {
+        let common = COMMON.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let variable = match (common, std::str::from_utf8(&variable)) {
             // Interned, a key is found by comparing pointers. Interned strings may live for ever, so only these are.
-            Ok(text) if is_common(name) => PyString::intern(py, text),
+            (Some(_), Ok(text)) => PyString::intern(py, text),
             _ => latin1(py, &variable)?,
         };
         Ok(Self {
             name: name.into(),
             meaning: Meaning::of(name),
             variable: variable.unbind(),
-            repeated: is_repeated(name),
+            repeated: common.is_some_and(|(_, repeated)| *repeated),
             value: Vec::new(),
             text: None,
         })
@@ -162,53 +158,51 @@ fn place(name: &[u8]) -> usize {
     place
 }
 
-/// Names that frameworks look up as constants.
-fn is_common(name: &[u8]) -> bool {
-    const NAMES: [&str; 44] = [
-        "accept",
-        "accept-charset",
-        "accept-encoding",
-        "accept-language",
-        "access-control-request-headers",
-        "access-control-request-method",
-        "authorization",
-        "cache-control",
-        "connection",
-        "cookie",
-        "date",
-        "dnt",
-        "expect",
-        "forwarded",
-        "from",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "keep-alive",
-        "max-forwards",
-        "origin",
-        "pragma",
-        "priority",
-        "range",
-        "referer",
-        "sec-fetch-dest",
-        "sec-fetch-mode",
-        "sec-fetch-site",
-        "sec-fetch-user",
-        "te",
-        "upgrade-insecure-requests",
-        "user-agent",
-        "via",
-        "x-csrftoken",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "x-request-id",
-        "x-requested-with",
-    ];
-    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-}
+/// Names that frameworks look up as constants, and whether the last value is worth remembering: not what is secret, and
+/// not what differs every time.
+const COMMON: [(&[u8], bool); 44] = [
+    (b"accept", true),
+    (b"accept-charset", true),
+    (b"accept-encoding", true),
+    (b"accept-language", true),
+    (b"access-control-request-headers", true),
+    (b"access-control-request-method", true),
+    (b"authorization", false),
+    (b"cache-control", true),
+    (b"connection", true),
+    (b"cookie", false),
+    (b"date", false),
+    (b"dnt", true),
+    (b"expect", true),
+    (b"forwarded", false),
+    (b"from", false),
+    (b"host", true),
+    (b"if-match", false),
+    (b"if-modified-since", false),
+    (b"if-none-match", false),
+    (b"if-range", false),
+    (b"if-unmodified-since", false),
+    (b"keep-alive", true),
+    (b"max-forwards", true),
+    (b"origin", true),
+    (b"pragma", true),
+    (b"priority", true),
+    (b"range", false),
+    (b"referer", false),
+    (b"sec-fetch-dest", true),
+    (b"sec-fetch-mode", true),
+    (b"sec-fetch-site", true),
+    (b"sec-fetch-user", true),
+    (b"te", true),
+    (b"upgrade-insecure-requests", true),
+    (b"user-agent", true),
+    (b"via", true),
+    (b"x-csrftoken", false),
+    (b"x-forwarded-for", false),
+    (b"x-forwarded-host", true),
+    (b"x-forwarded-port", true),
+    (b"x-forwarded-proto", true),
+    (b"x-real-ip", false),
+    (b"x-request-id", false),
+    (b"x-requested-with", true),
+];

@@ -44,7 +44,7 @@ pub(super) struct Noted {
     pub(super) declared: Option<u64>,
     /// The client has left while `write()` sent.
     pub(super) gone: bool,
-    /// The application wrote more than it declared; told once.
+    /// The application wrote more than it declared.
     pub(super) excess: bool,
     /// What `start_response()` returns: the bound method `write`.
     write: Option<Py<PyAny>>,
@@ -159,14 +159,6 @@ impl Response {
         self.noted.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the application has kept nothing: `response` and its methods can serve another request.
-    pub(super) fn is_spare(py: Python<'_>, response: &Py<Self>, start_response: &Py<PyAny>) -> bool {
-        // Three references to the response: the caller's, and one of each bound method.
-        is_unique(py, start_response)
-            && response.get().noted(py).write.as_ref().is_some_and(|write| is_unique(py, write))
-            && references(py, response) == 3
-    }
-
     /// Break the cycle response, `write`, response, so that the object goes as soon as the application lets go of it.
     pub(super) fn retire(&self, py: Python<'_>) {
         let write = self.noted(py).write.take();
@@ -183,15 +175,20 @@ impl Response {
         noted.clear_head();
     }
 
-    /// The request is over: what the application may have kept is dead from now on.
+    /// The request is over: what the application may have kept is dead from now on. Tells whether it has kept nothing,
+    /// so that `response` and its methods can serve another request.
     #[inline]
-    pub(super) fn end(&self, py: Python<'_>) {
-        let mut noted = self.noted(py);
+    pub(super) fn end(py: Python<'_>, response: &Py<Self>, start_response: &Py<PyAny>) -> bool {
+        let mut noted = response.get().noted(py);
         noted.phase = Phase::Over;
         if noted.text.capacity() > 4096 {
             noted.text = Vec::new();
             noted.ends = Vec::new();
         }
+        // Three references to the response: the caller's, and one of each bound method.
+        noted.write.as_ref().is_some_and(|write| is_unique(py, write))
+            && is_unique(py, start_response)
+            && references(py, response) == 3
     }
 }
 
