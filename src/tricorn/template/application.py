@@ -178,7 +178,7 @@ def _detect(name: str, value: Callable[..., object], *, from_factory: bool) -> I
     plain: Callable[..., object] = value
     while isinstance(plain, partial):
         plain = plain.func
-    call = getattr(type(plain), "__call__", None)
+    call = getattr(type(plain), "__call__", None)  # noqa: B004  (looked at, not only tested for)
     if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(call):
         return Interface.ASGI
     try:
@@ -191,7 +191,7 @@ def _detect(name: str, value: Callable[..., object], *, from_factory: bool) -> I
         return Interface.ASGI
     takes_any = any(item.kind is inspect.Parameter.VAR_POSITIONAL for item in parameters)
     accepted = sum(item.kind in positional for item in parameters)
-    if not takes_any and (accepted < 2 or len(required) > 2):  # noqa: PLR2004  WSGI's two: environ, start_response
+    if not takes_any and (accepted < 2 or len(required) > 2):  # WSGI: environ, start_response
         hint = "" if from_factory or required else "; if it is a factory, use --factory"
         raise ApplicationError(
             f"{name} takes {len(required)} arguments; a WSGI application takes two (environ, start_response){hint}"

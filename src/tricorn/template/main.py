@@ -168,7 +168,7 @@ class _Template:
     def _obey(self) -> Birth | None:
         for order in self._channel.receive():
             if not isinstance(order, Fork):
-                self._dropped = True
+                self._drop()
                 continue
             end = socket.socket(fileno=self._channel.take_descriptor())
             try:
@@ -183,6 +183,13 @@ class _Template:
             self._children[forked] = order.slot
             self._tell_forked(order.slot, forked)
         return None
+
+    def _drop(self) -> None:
+        """No more forks: let go of the listening sockets, so that nothing but serving children keeps them open."""
+        if not self._dropped:
+            self._dropped = True
+            for fd in self._heritage.listeners:
+                os.close(fd)
 
     def _tell_forked(self, slot: int, pid: int) -> None:
         pidfd = open_pidfd(pid)

@@ -1,0 +1,35 @@
+"""The lines that tell an operator that the server serves, and that it has stopped. Text only."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from tricorn.config.settings import Settings
+
+
+def serving(settings: Settings, interface: str, addresses: tuple[str, ...], pid: int) -> str:
+    """What is served, where, how, by whom."""
+    capacity = settings.capacity
+    children = _count(capacity.children, "child", "children")
+    threads = _count(capacity.threads_per_child, "thread", "threads")
+    return (
+        f"tricorn {installed_version()} serves {settings.application.reference} ({(interface or 'wsgi').upper()}) "
+        f"on {', '.join(addresses)} with the {settings.mpm.value} MPM: {children} of {threads}, pid {pid}"
+    )
+
+
+def stopped(reason: str) -> str:
+    """The last line."""
+    return f"tricorn has stopped: {reason}"
+
+
+def installed_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("tricorn")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

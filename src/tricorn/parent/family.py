@@ -1,0 +1,237 @@
+"""Who there is below the parent, what they have said, and who has gone: the facts from which the census is made.
+
+What a child or template says is checked by the channel; here it changes the facts. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tricorn.child.channel import ProtocolError
+from tricorn.child.messages import Begun, Failed, Leaving, Ready
+from tricorn.logs import ErrorLog
+from tricorn.parent import processes
+from tricorn.parent.processes import ChildHandle, TemplateHandle
+from tricorn.policy.census import Child, ChildExit, ChildState, Template, TemplateExit, TemplateState
+from tricorn.template.messages import Forked, ForkFailed, Imported, Reaped, TemplateFailed, Unsafe
+
+
+class Family:
+    """All templates and children. Used by the parent's only thread."""
+
+    def __init__(self, log: ErrorLog, clock: Callable[[], float], *, adopts: bool) -> None:
+        self.log = log
+        self.templates: dict[int, TemplateHandle] = {}
+        """By generation; a generation has one at a time."""
+        self.children: dict[tuple[int, int], ChildHandle] = {}
+        """By generation and slot."""
+        self.exits: list[ChildExit | TemplateExit] = []
+        """Since the last census."""
+        self.gone: list[ChildHandle | TemplateHandle] = []
+        """Since the last census; their channels are still open, for the loop to forget and close."""
+        self._clock = clock
+        self._adopts = adopts
+
+    def counted(self) -> tuple[tuple[Template, ...], tuple[Child, ...]]:
+        """The facts, as the policy wants them."""
+        templates = tuple(
+            Template(template.generation, template.state, template.since, bool(template.killed))
+            for template in self.templates.values()
+        )
+        children = tuple(
+            Child(child.slot, child.generation, child.state, child.since, bool(child.killed))
+            for child in self.children.values()
+        )
+        return templates, children
+
+    # What they say.
+
+    def hear_template(self, template: TemplateHandle) -> None:
+        """Everything the template has said since."""
+        try:
+            for record in template.channel.receive():
+                match record:
+                    case Imported(interface):
+                        self._enter(template, TemplateState.READY)
+                        template.interface = interface
+                    case Unsafe(findings):
+                        template.unsafe = True
+                        self.log.named(template.name).warning(
+                            f"the import left behind {', '.join(findings)}, which must not be inherited: "
+                            "each child imports the application for itself, so they share less memory "
+                            "(preload = on shares nevertheless, preload = off ends this warning)"
+                        )
+                    case TemplateFailed(code, text):
+                        template.failure = code, text
+                    case Forked(slot, pid, pinned):
+                        self._forked(template, slot, pid, template.channel.take_descriptor() if pinned else None)
+                    case ForkFailed(slot, text):
+                        self._unforked(template, slot, text)
+                    case Reaped(slot, pid, status):
+                        child = self.children.get((template.generation, slot))
+                        if child is not None and child.pid == pid:
+                            self._child_gone(child, status)
+        except ProtocolError as error:
+            self._incomprehensible(template, error)
+
+    def hear_child(self, child: ChildHandle) -> None:
+        """Everything the child has said since."""
+        try:
+            for record in child.channel.receive():
+                match record:
+                    case Begun(pid):
+                        # Believed only of an orphan, which the template cannot speak for any more.
+                        if child.orphaned and child.pid is None:
+                            processes.forked(child, pid, None)
+                    case Ready():
+                        if child.state is ChildState.STARTING:
+                            self._enter_child(child, ChildState.READY)
+                    case Leaving(reason):
+                        child.leaving = reason
+                        if child.state is not ChildState.DRAINING:
+                            self._enter_child(child, ChildState.DRAINING)
+                            self.log.named(child.name).info(f"leaves: {reason}")
+                    case Failed(code, text):
+                        child.failure = code, text
+        except ProtocolError as error:
+            self._incomprehensible(child, error)
+        if child.channel.closed and child.orphaned and (child.pid is None or not self._adopts):
+            self._child_gone(child, None)
+
+    # Who has gone.
+
+    def reaped(self, pid: int, status: int) -> None:
+        """A process below the parent has ended."""
+        for template in list(self.templates.values()):
+            if template.pid == pid:
+                self.hear_template(template)
+                self._template_gone(template, status)
+                return
+        for child in list(self.children.values()):
+            if child.pid == pid and child.orphaned:
+                self._child_gone(child, status)
+                return
+
+    def _template_gone(self, template: TemplateHandle, status: int) -> None:
+        del self.templates[template.generation]
+        self.gone.append(template)
+        reason = self._template_reason(template, status)
+        self.exits.append(
+            TemplateExit(
+                template.generation,
+                template.state,
+                unsafe=template.unsafe,
+                failure=template.failure[0] if template.failure else None,
+                reason=reason,
+            )
+        )
+        for child in [child for child in self.children.values() if child.template is template]:
+            child.orphaned = True
+            # What it said so far, or that it never was.
+            self.hear_child(child)
+
+    def _template_reason(self, template: TemplateHandle, status: int) -> str:
+        log = self.log.named(template.name)
+        if template.failure is not None:
+            # The text goes to whoever asked for the template: it ends the start, or a reload, or is told here.
+            return template.failure[1]
+        if template.killed:
+            return template.killed
+        reason = f"the template ended unasked: {processes.phrase(status)}"
+        if template.state is TemplateState.DROPPED or template.unsafe:
+            log.debug(f"has left: {processes.phrase(status)}")
+        else:
+            log.error(f"{reason}; its children go on")
+        return reason
+
+    def _child_gone(self, child: ChildHandle, status: int | None) -> None:
+        if (child.generation, child.slot) not in self.children:
+            return
+        del self.children[child.generation, child.slot]
+        self.gone.append(child)
+        if not child.channel.closed:
+            self._last_words(child)
+        if child.pidfd is not None:
+            os.close(child.pidfd)
+            child.pidfd = None
+        existed = child.pid is not None or status is not None
+        reason = self._child_reason(child, status) if existed else "its template ended before the fork"
+        failure = child.failure[0] if child.failure else None
+        self.exits.append(
+            ChildExit(child.slot, child.generation, child.state, forked=existed, failure=failure, reason=reason)
+        )
+
+    def _last_words(self, child: ChildHandle) -> None:
+        """A child that is gone may have said why just before."""
+        try:
+            for record in child.channel.receive():
+                match record:
+                    case Failed(code, text):
+                        child.failure = code, text
+                    case Leaving(reason):
+                        child.leaving = reason
+                        child.state = ChildState.DRAINING
+                    case Ready() if child.state is ChildState.STARTING:
+                        child.state = ChildState.READY
+                    case _:
+                        continue
+        except ProtocolError:
+            # It cannot do harm any more.
+            return
+
+    def _child_reason(self, child: ChildHandle, status: int | None) -> str:
+        how = "it is not known how" if status is None else processes.phrase(status)
+        log = self.log.named(child.name)
+        if child.failure is not None:
+            log.error(f"ended: {child.failure[1]}")
+            return child.failure[1]
+        if child.killed:
+            log.info(f"ended: {how}")
+            return child.killed
+        if child.state is ChildState.DRAINING:
+            if status in (0, None):
+                log.info("has left")
+            else:
+                log.warning(f"ended while it drained: {how}")
+        elif child.state is ChildState.STARTING:
+            log.error(f"ended before it was ready: {how}")
+            return f"a child ended before it was ready: {how}"
+        else:
+            log.error(f"ended unasked: {how}; the requests it had are lost")
+        return how
+
+    # Bookkeeping.
+
+    def _forked(self, template: TemplateHandle, slot: int, pid: int, pidfd: int | None) -> None:
+        child = self.children.get((template.generation, slot))
+        if child is None or child.pid is not None:
+            if pidfd is not None:
+                os.close(pidfd)
+            return
+        processes.forked(child, pid, pidfd)
+        self.log.named(child.name).debug("forked")
+
+    def _unforked(self, template: TemplateHandle, slot: int, text: str) -> None:
+        child = self.children.pop((template.generation, slot), None)
+        if child is None:
+            return
+        self.gone.append(child)
+        self.log.named(child.name).error(text)
+        self.exits.append(ChildExit(slot, template.generation, child.state, reason=text))
+
+    def _incomprehensible(self, peer: ChildHandle | TemplateHandle, error: ProtocolError) -> None:
+        self.log.named(peer.name).error(f"is killed: it sent {error}")
+        if isinstance(peer, ChildHandle):
+            processes.kill_child(peer, f"it sent {error}")
+        else:
+            processes.kill_template(peer, f"it sent {error}")
+
+    def _enter(self, template: TemplateHandle, state: TemplateState) -> None:
+        if template.state is TemplateState.IMPORTING:
+            template.state = state
+            template.since = self._clock()
+
+    def _enter_child(self, child: ChildHandle, state: ChildState) -> None:
+        child.state = state
+        child.since = self._clock()

@@ -1,0 +1,201 @@
+"""Template and child processes as the parent holds them, and every fork, kill and wait of the parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tricorn.child.channel import Channel
+from tricorn.child.heritage import Heritage
+from tricorn.child.messages import FROM_CHILD, FromChild, RetireNow, ToChild
+from tricorn.policy.census import ChildState, TemplateState
+from tricorn.template import main
+from tricorn.template.messages import FROM_TEMPLATE, Drop, Fork, FromTemplate, ToTemplate
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+@dataclass(slots=True, eq=False)
+class TemplateHandle:
+    """One template process."""
+
+    generation: int
+    pid: int
+    channel: Channel[FromTemplate, ToTemplate]
+    since: float
+    state: TemplateState = TemplateState.IMPORTING
+    killed: str = ""
+    """Why it was killed."""
+    unsafe: bool = False
+    failure: tuple[int, str] | None = None
+    interface: str = ""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return f"template gen={self.generation} pid={self.pid}"
+
+
+@dataclass(slots=True, eq=False)
+class ChildHandle:
+    """One child process, from the order to fork it until it was reaped."""
+
+    generation: int
+    slot: int
+    template: TemplateHandle
+    channel: Channel[FromChild, ToChild]
+    since: float
+    state: ChildState = ChildState.STARTING
+    pid: int | None = None
+    """None until the template, or the child itself, has told."""
+    pidfd: int | None = None
+    killed: str = ""
+    """Why it was killed."""
+    failure: tuple[int, str] | None = None
+    leaving: str = ""
+    """Why it leaves, if nobody ordered that."""
+    orphaned: bool = field(default=False)
+    """Its template is gone, so nobody but the parent can reap it."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return f"child={self.slot} gen={self.generation} pid={self.pid or 'unknown'}"
+
+
+def fork_template(heritage: Heritage, now: float, *, preload: bool, abandon: Callable[[], None]) -> TemplateHandle:
+    """Fork a template; `abandon` lets go, in the template, of everything that is the parent's alone. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
+    if pid == 0:
+        _become_template(heritage, ours, theirs, preload=preload, abandon=abandon)
+    theirs.close()
+    ours.setblocking(False)
+    return TemplateHandle(heritage.generation, pid, Channel(ours, FROM_TEMPLATE), now)
+
+
+def _become_template(
+    heritage: Heritage, ours: socket.socket, theirs: socket.socket, *, preload: bool, abandon: Callable[[], None]
+) -> None:
+    """The other side of the fork; never returns. Children of the template end here as well."""
+    code = 1
+    try:
+        abandon()
+        ours.close()
+        code = main.run(heritage, theirs, preload=preload)
+    except BaseException:  # an error of ours: nothing above may run in this process
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def order_child(template: TemplateHandle, slot: int, now: float) -> ChildHandle:
+    """Have the template fork a child. Raises OSError when the template does not listen."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    try:
+        template.channel.send(Fork(slot), [theirs.fileno()])
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return ChildHandle(template.generation, slot, template, Channel(ours, FROM_CHILD), now)
+
+
+def tell_drop(template: TemplateHandle) -> None:
+    """Ask the template to leave when its last child is gone. Raises OSError when it does not listen."""
+    template.channel.send(Drop())
+
+
+def tell_retire(child: ChildHandle) -> None:
+    """Ask a child to retire; one that is still importing hears a signal sooner than a word."""
+    try:
+        child.channel.send(RetireNow())
+    except OSError:
+        # It is dead, or dying: its end is reported soon.
+        return
+    if child.state is ChildState.STARTING:
+        _signal(child, signal.SIGTERM)
+
+
+def kill_child(child: ChildHandle, reason: str) -> None:
+    """Kill a child; without a pid yet, it is killed as soon as that is known."""
+    child.killed = reason
+    _signal(child, signal.SIGKILL)
+
+
+def kill_template(template: TemplateHandle, reason: str) -> None:
+    """Kill a template. Its pid is safe: nobody but the parent reaps it."""
+    template.killed = reason
+    os.kill(template.pid, signal.SIGKILL)
+
+
+def forked(child: ChildHandle, pid: int, pidfd: int | None) -> None:
+    """The pid is known now: catch up on what was meant for it."""
+    child.pid = pid
+    if pidfd is not None:
+        child.pidfd = pidfd
+    if child.killed:
+        _signal(child, signal.SIGKILL)
+    elif child.state is ChildState.DRAINING:
+        _signal(child, signal.SIGTERM)
+
+
+def reap() -> list[tuple[int, int]]:
+    """Everyone below who has ended, as pid and wait status; orphans that the parent has adopted included."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))
+
+
+def adopt_orphans() -> bool:
+    """Have the children of a template that died become the parent's, where the system offers that (Linux)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+def phrase(status: int) -> str:
+    """A wait status in words, for the log."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"killed by signal {number}"
+    return f"exit code {os.waitstatus_to_exitcode(status)}"
+
+
+def _signal(child: ChildHandle, number: signal.Signals) -> None:
+    try:
+        if child.pidfd is not None:
+            signal.pidfd_send_signal(child.pidfd, number)
+        elif child.pid is not None:
+            os.kill(child.pid, number)
+    except ProcessLookupError:
+        # Dead already; its end is reported soon.
+        return
