@@ -20,11 +20,7 @@ impl Rate {
     /// A fixed time.
     #[must_use]
     pub const fn fixed(initial: Duration) -> Self {
-        Self {
-            initial,
-            maximum: None,
-            min_rate: None,
-        }
+        Self { initial, maximum: None, min_rate: None }
     }
 
     fn per_second(&self) -> Option<u64> {
@@ -106,9 +102,7 @@ impl Allowance {
         }
         let bought = rate.per_second().map_or(0, |per_second| self.bytes / per_second);
         let allowed = rate.initial.saturating_add(Duration::from_secs(bought));
-        let allowed = rate
-            .maximum
-            .map_or(allowed, |maximum| allowed.min(maximum.max(rate.initial)));
+        let allowed = rate.maximum.map_or(allowed, |maximum| allowed.min(maximum.max(rate.initial)));
         self.since.checked_add(allowed)
     }
 
@@ -130,11 +124,7 @@ mod tests {
     #[test]
     fn bytes_buy_whole_seconds_up_to_the_maximum() {
         let start = Instant::now();
-        let rate = Rate {
-            initial: seconds(20),
-            maximum: Some(seconds(40)),
-            min_rate: Some(500),
-        };
+        let rate = Rate { initial: seconds(20), maximum: Some(seconds(40)), min_rate: Some(500) };
         let mut allowance = Allowance::begin(start);
         assert_eq!(allowance.deadline(&rate), Some(start + seconds(20)));
         allowance.credit(499);
@@ -152,17 +142,9 @@ mod tests {
         assert_eq!(allowance.deadline(&Rate::fixed(Duration::ZERO)), None);
         allowance.credit(usize::MAX);
         allowance.credit(usize::MAX);
-        let endless = Rate {
-            initial: seconds(1),
-            maximum: None,
-            min_rate: Some(1),
-        };
+        let endless = Rate { initial: seconds(1), maximum: None, min_rate: Some(1) };
         assert_eq!(allowance.deadline(&endless), None);
-        let no_rate = Rate {
-            initial: seconds(1),
-            maximum: None,
-            min_rate: Some(0),
-        };
+        let no_rate = Rate { initial: seconds(1), maximum: None, min_rate: Some(0) };
         assert_eq!(allowance.deadline(&no_rate), Some(start + seconds(1)));
     }
 

@@ -11,20 +11,12 @@ use toml::{Table, Value};
 
 /// The cases of one kind: name, bytes, expectations.
 fn cases(kind: &str) -> Vec<(String, Vec<u8>, Table)> {
-    let directory: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "tests", "wire", "cases", kind]
-        .iter()
-        .collect();
+    let directory: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "tests", "wire", "cases", kind].iter().collect();
     let mut cases: Vec<_> = fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "http"))
-        .map(|path| {
-            (
-                path.file_stem().unwrap().to_string_lossy().into_owned(),
-                fs::read(&path).unwrap(),
-                table(&path),
-            )
-        })
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap(), table(&path)))
         .collect();
     cases.sort_by(|one, other| one.0.cmp(&other.0));
     cases
@@ -33,18 +25,12 @@ fn cases(kind: &str) -> Vec<(String, Vec<u8>, Table)> {
 fn table(path: &Path) -> Table {
     let path = path.with_extension("toml");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.parse()
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Characters to the bytes of their numbers.
 fn bytes(value: &Value) -> Vec<u8> {
-    value
-        .as_str()
-        .unwrap()
-        .chars()
-        .map(|character| u8::try_from(u32::from(character)).unwrap())
-        .collect()
+    value.as_str().unwrap().chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect()
 }
 
 fn flag(table: &Table, name: &str) -> bool {
@@ -52,17 +38,13 @@ fn flag(table: &Table, name: &str) -> bool {
 }
 
 /// The session as a whole, byte by byte, and in pieces of seven; all must be the same.
-fn sessions(input: &[u8], half_close: bool) -> Session {
+fn sessions(name: &str, input: &[u8], half_close: bool) -> Session {
     let whole = drive(Limits::default(), [input], half_close);
     for size in [1, 7] {
         let mut cut = drive(Limits::default(), input.chunks(size), half_close);
         // Whether the next request has begun to arrive depends on the cutting; nothing else does.
-        cut.next = if cut.closes() == whole.closes() {
-            whole.next
-        } else {
-            cut.next
-        };
-        assert_eq!(settled(cut), settled(whole.clone()), "in pieces of {size}");
+        cut.next = if cut.closes() == whole.closes() { whole.next } else { cut.next };
+        assert_eq!(settled(cut), settled(whole.clone()), "{name}, in pieces of {size}");
     }
     whole
 }
@@ -70,12 +52,7 @@ fn sessions(input: &[u8], half_close: bool) -> Session {
 /// Neither the second nor whether the body was on its way when the head was complete is a matter of the case.
 fn settled(mut session: Session) -> Session {
     let text = String::from_utf8_lossy(&session.sent).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
-    session.sent = text
-        .lines()
-        .filter(|line| !line.starts_with("Date: "))
-        .collect::<Vec<_>>()
-        .join("\n")
-        .into_bytes();
+    session.sent = text.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n").into_bytes();
     session
 }
 
@@ -84,8 +61,7 @@ fn rejects() {
     let cases = cases("reject");
     assert!(cases.len() >= 60, "the cases are there");
     for (name, input, expected) in cases {
-        println!("reject/{name}");
-        let session = sessions(&input, flag(&expected, "half_close"));
+        let session = sessions(&name, &input, flag(&expected, "half_close"));
         assert_eq!(session.requests, [], "{name}: nothing reaches the application");
         assert_eq!(session.closes(), flag(&expected, "closes"), "{name}");
         let status = expected["status"].as_integer().unwrap();
@@ -109,20 +85,12 @@ fn accepts() {
     let cases = cases("accept");
     assert!(cases.len() >= 30, "the cases are there");
     for (name, input, expected) in cases {
-        println!("accept/{name}");
-        let session = sessions(&input, flag(&expected, "half_close"));
+        let session = sessions(&name, &input, flag(&expected, "half_close"));
         assert_eq!(session.reject, None, "{name}");
         let wanted: Vec<Request> = expected["request"].as_array().unwrap().iter().map(request).collect();
         for (seen, wanted) in session.requests.iter().zip(&wanted) {
             let length = seen.length;
-            assert_eq!(
-                Request {
-                    length: None,
-                    ..seen.clone()
-                },
-                *wanted,
-                "{name}"
-            );
+            assert_eq!(Request { length: None, ..seen.clone() }, *wanted, "{name}");
             let announced = seen.fields.iter().any(|(field, _)| {
                 field.eq_ignore_ascii_case(b"content-length") || field.eq_ignore_ascii_case(b"transfer-encoding")
             });

@@ -198,10 +198,7 @@ impl Inbound {
                     trailer_size: limits.field_size,
                     trailer_section: limits.head,
                 };
-                State::Chunked {
-                    decoder: Decoder::new(&bounds),
-                    count: 0,
-                }
+                State::Chunked { decoder: Decoder::new(&bounds), count: 0 }
             }
         };
         Ok(())

@@ -301,11 +301,7 @@ impl Connection {
     /// Whether the connection will be kept after this exchange, as far as is known now.
     #[must_use]
     pub fn persistent(&self) -> bool {
-        if self.outbound.responding() {
-            self.outbound.kept() && !self.retired
-        } else {
-            self.may_persist()
-        }
+        if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
     }
 
     /// The server is draining: answer `Connection: close` from now on, and let `KEEP_ALIVE` be due at once.

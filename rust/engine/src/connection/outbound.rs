@@ -83,10 +83,7 @@ pub(super) struct Outbound {
 
 impl Outbound {
     pub(super) const fn new() -> Self {
-        Self {
-            state: State::Idle,
-            kept: false,
-        }
+        Self { state: State::Idle, kept: false }
     }
 
     pub(super) fn responding(&self) -> bool {
@@ -149,12 +146,7 @@ impl Outbound {
     }
 
     pub(super) fn frame(&mut self, length: usize) -> Frame {
-        let plain = |take, excess| Frame {
-            before: SizeLine::NONE,
-            take,
-            excess,
-            after: b"",
-        };
+        let plain = |take, excess| Frame { before: SizeLine::NONE, take, excess, after: b"" };
         let State::Body(delimited) = &mut self.state else {
             return plain(0, false);
         };
@@ -162,12 +154,7 @@ impl Outbound {
             Delimited::NoBody => plain(0, false),
             Delimited::Close => plain(length, false),
             Delimited::Chunks if length == 0 => plain(0, false),
-            Delimited::Chunks => Frame {
-                before: SizeLine::new(length),
-                take: length,
-                excess: false,
-                after: b"\r\n",
-            },
+            Delimited::Chunks => Frame { before: SizeLine::new(length), take: length, excess: false, after: b"\r\n" },
             Delimited::Length { left } => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(length);
                 *left -= u64::try_from(take).unwrap_or(*left);
@@ -196,9 +183,7 @@ impl Outbound {
     pub(super) fn break_off(&mut self) {
         if !self.broken() {
             // A body that ends with the connection looks complete unless the connection is reset.
-            self.state = State::Broken {
-                reset: self.state == State::Body(Delimited::Close),
-            };
+            self.state = State::Broken { reset: self.state == State::Body(Delimited::Close) };
         }
     }
 
@@ -216,14 +201,7 @@ impl Outbound {
         if let Some(seconds) = reject.retry_after {
             number_field(b"Retry-After: ", u64::from(seconds), out);
         }
-        let parts = [
-            code.as_bytes(),
-            b" ",
-            reject.phrase().as_bytes(),
-            b": ",
-            reject.reason.as_bytes(),
-            b"\n",
-        ];
+        let parts = [code.as_bytes(), b" ", reject.phrase().as_bytes(), b": ", reject.reason.as_bytes(), b"\n"];
         let length = parts.iter().map(|part| u64::try_from(part.len()).unwrap_or(0)).sum();
         out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
         number_field(b"Content-Length: ", length, out);
@@ -300,8 +278,7 @@ impl ResponseHead<'_> {
     /// # Errors
     /// [`BadResponse`] for a field that must not be sent; the whole head is then given up, `finish` fails too.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
-        self.add(name, fields::trim(value))
-            .inspect_err(|refused| self.refused = Some(refused.clone()))
+        self.add(name, fields::trim(value)).inspect_err(|refused| self.refused = Some(refused.clone()))
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {

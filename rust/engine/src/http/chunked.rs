@@ -161,23 +161,17 @@ impl Decoder {
             return Ok(State::Size { digits: digits + 1 });
         }
         match byte {
-            _ if digits == 0 => Err(Reject::bad_request(
-                "a chunk size does not begin with a hexadecimal digit",
-            )),
+            _ if digits == 0 => Err(Reject::bad_request("a chunk size does not begin with a hexadecimal digit")),
             b'\r' => Ok(State::SizeEnd),
             b';' => Ok(State::Extension),
             b' ' | b'\t' => Ok(State::Gap),
-            _ => Err(Reject::bad_request(
-                "a chunk size holds something else than hexadecimal digits",
-            )),
+            _ => Err(Reject::bad_request("a chunk size holds something else than hexadecimal digits")),
         }
     }
 
     fn extension_byte(&mut self, byte: u8) -> Result<State, Reject> {
-        self.extensions = self
-            .extensions
-            .checked_sub(1)
-            .ok_or(Reject::bad_request("the chunk extensions are too long"))?;
+        self.extensions =
+            self.extensions.checked_sub(1).ok_or(Reject::bad_request("the chunk extensions are too long"))?;
         match (self.state, byte) {
             (State::Extension, b'\r') => Ok(State::SizeEnd),
             (State::Gap, b';') | (State::Extension, b'\t' | b' '..=b'~') => Ok(State::Extension),
@@ -230,12 +224,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        body: 100,
-        trailers: 2,
-        trailer_size: 20,
-        trailer_section: 66,
-    };
+    const BOUNDS: Bounds = Bounds { body: 100, trailers: 2, trailer_size: 20, trailer_section: 66 };
 
     /// The body and the number of bytes used, fed in pieces of `size`.
     fn decode(input: &[u8], size: usize) -> Result<(Vec<u8>, Option<usize>), u16> {
@@ -262,11 +251,7 @@ mod tests {
     fn decodes_any_cutting() {
         let input = b"5\r\nhello\r\nA ; name=\"value\"\r\n0123456789\r\n000\r\nX-Sum: 1\r\nY:\r\n\r\nGET";
         for size in 1..input.len() {
-            assert_eq!(
-                decode(input, size),
-                Ok((b"hello0123456789".to_vec(), Some(input.len() - 3))),
-                "{size}"
-            );
+            assert_eq!(decode(input, size), Ok((b"hello0123456789".to_vec(), Some(input.len() - 3))), "{size}");
         }
     }
 
@@ -318,16 +303,7 @@ mod tests {
 
     #[test]
     fn the_bound_counts_all_chunks() {
-        assert_eq!(
-            decode(&[&b"64\r\n"[..], &[b'x'; 100], b"\r\n0\r\n\r\n"].concat(), 9)
-                .unwrap()
-                .0
-                .len(),
-            100
-        );
-        assert_eq!(
-            decode(&[&b"63\r\n"[..], &[b'x'; 99], b"\r\n2\r\n"].concat(), 9),
-            Err(413)
-        );
+        assert_eq!(decode(&[&b"64\r\n"[..], &[b'x'; 100], b"\r\n0\r\n\r\n"].concat(), 9).unwrap().0.len(), 100);
+        assert_eq!(decode(&[&b"63\r\n"[..], &[b'x'; 99], b"\r\n2\r\n"].concat(), 9), Err(413));
     }
 }

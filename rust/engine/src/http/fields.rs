@@ -43,19 +43,13 @@ pub fn is_value(text: &[u8]) -> bool {
 pub fn trim(text: &[u8]) -> &[u8] {
     let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
     let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|byte| !blank(byte))
-        .map_or(start, |last| last + 1);
+    let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
     &text[start..end]
 }
 
 /// The members of a comma-separated list (RFC 9110 section 5.6.1), trimmed; empty members are skipped.
 pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]

@@ -70,9 +70,7 @@ impl Announced {
     pub fn decide(self, version: Version) -> Result<Framing, Reject> {
         if self.chunked {
             if self.length.is_some() {
-                return Err(Reject::bad_request(
-                    "Content-Length and Transfer-Encoding in one request",
-                ));
+                return Err(Reject::bad_request("Content-Length and Transfer-Encoding in one request"));
             }
             if version == Version::Http10 {
                 return Err(Reject::bad_request("Transfer-Encoding in HTTP/1.0"));
@@ -127,18 +125,7 @@ mod tests {
         assert_eq!(decide(&[b"0"], &[], Version::Http11), Ok(Framing::None));
         assert_eq!(decide(&[b"0005"], &[], Version::Http10), Ok(Framing::Length(5)));
         assert_eq!(parse_length(b"18446744073709551615"), Some(u64::MAX));
-        for bad in [
-            &b""[..],
-            b"+5",
-            b"-5",
-            b"5, 5",
-            b"5,5",
-            b"0x5",
-            b"5 5",
-            b"18446744073709551616",
-            b"5a",
-            b" 5",
-        ] {
+        for bad in [&b""[..], b"+5", b"-5", b"5, 5", b"5,5", b"0x5", b"5 5", b"18446744073709551616", b"5a", b" 5"] {
             assert_eq!(decide(&[bad], &[], Version::Http11), Err(400), "{}", bad.escape_ascii());
         }
         assert_eq!(decide(&[b"5", b"5"], &[], Version::Http11), Err(400));
@@ -154,15 +141,8 @@ mod tests {
         assert_eq!(decide(&[], &[b"gzip, chunked"], Version::Http11), Err(501));
         assert_eq!(decide(&[], &[b"xchunked"], Version::Http11), Err(501));
         assert_eq!(decide(&[], &[b"identity"], Version::Http11), Err(501));
-        for bad in [
-            &b""[..],
-            b",",
-            b"chunked,",
-            b"chunked, chunked",
-            b"chunked, gzip",
-            b"\"chunked\"",
-            b"chunked;q=1",
-        ] {
+        for bad in [&b""[..], b",", b"chunked,", b"chunked, chunked", b"chunked, gzip", b"\"chunked\"", b"chunked;q=1"]
+        {
             assert_eq!(decide(&[], &[bad], Version::Http11), Err(400), "{}", bad.escape_ascii());
         }
     }

@@ -17,10 +17,7 @@ struct Span {
 impl Span {
     fn new(range: &Range<usize>) -> Self {
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
-        Self {
-            start: narrow(range.start),
-            end: narrow(range.end),
-        }
+        Self { start: narrow(range.start), end: narrow(range.end) }
     }
 
     fn of(self, bytes: &[u8]) -> &[u8] {
@@ -136,10 +133,7 @@ impl Head {
     /// the value of Host is that authority (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields {
-            buffer: &self.buffer,
-            spans: self.fields.iter(),
-        }
+        Fields { buffer: &self.buffer, spans: self.fields.iter() }
     }
 
     /// The host (with port) that is asked: from the target if it has one, else from Host. None only in HTTP/1.0.
@@ -193,11 +187,7 @@ impl Head {
             Version::Http11 => !gathered.close,
             Version::Http10 => gathered.keep_alive && !gathered.close,
         };
-        Ok(Facts {
-            framing,
-            keep_alive,
-            expects_continue: gathered.expects_continue,
-        })
+        Ok(Facts { framing, keep_alive, expects_continue: gathered.expects_continue })
     }
 
     /// Gives the authority of a target in absolute form.
@@ -206,10 +196,7 @@ impl Head {
         let line = self.buffer.get(start..end).unwrap_or_default();
         let first = memchr::memchr(b' ', line).ok_or(MALFORMED)?;
         let last = memchr::memrchr(b' ', line).ok_or(MALFORMED)?;
-        let (method, version) = (
-            line.get(..first).unwrap_or_default(),
-            line.get(last + 1..).unwrap_or_default(),
-        );
+        let (method, version) = (line.get(..first).unwrap_or_default(), line.get(last + 1..).unwrap_or_default());
         if !fields::is_token(method) {
             return Err(Reject::bad_request("the method is malformed"));
         }
@@ -240,29 +227,12 @@ impl Head {
         let empty = httparse::EMPTY_HEADER;
         let mut gathered = Gathered::default();
         let section = self.buffer.get(start..end).unwrap_or_default();
-        let base = Base {
-            address: section.as_ptr().addr(),
-            offset: start,
-        };
+        let base = Base { address: section.as_ptr().addr(), offset: start };
         self.fields.reserve(count);
         if count <= FEW {
-            collect(
-                section,
-                &mut [empty; FEW],
-                base,
-                self.version,
-                &mut self.fields,
-                &mut gathered,
-            )?;
+            collect(section, &mut [empty; FEW], base, self.version, &mut self.fields, &mut gathered)?;
         } else {
-            collect(
-                section,
-                &mut vec![empty; count],
-                base,
-                self.version,
-                &mut self.fields,
-                &mut gathered,
-            )?;
+            collect(section, &mut vec![empty; count], base, self.version, &mut self.fields, &mut gathered)?;
         }
         Ok(gathered)
     }
@@ -332,10 +302,7 @@ fn collect<'a>(
     for header in headers {
         let (name, value) = (header.name.as_bytes(), header.value);
         gathered.field(name, value, version, base, spans.len())?;
-        spans.push(FieldSpan {
-            name: base.span(name),
-            value: base.span(value),
-        });
+        spans.push(FieldSpan { name: base.span(name), value: base.span(value) });
     }
     Ok(())
 }
@@ -384,10 +351,7 @@ fn what_is_wrong(section: &[u8]) -> Reject {
             }
             return Reject::bad_request("a field line has no colon");
         };
-        let (name, value) = (
-            line.get(..colon).unwrap_or_default(),
-            line.get(colon + 1..).unwrap_or_default(),
-        );
+        let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
         if matches!(name.last(), Some(b' ' | b'\t')) {
             return Reject::bad_request("a blank between a field name and its colon");
         }
@@ -412,9 +376,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.spans
-            .next()
-            .map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
+        self.spans.next().map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

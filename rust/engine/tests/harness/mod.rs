@@ -30,10 +30,7 @@ impl Request {
             query: head.query().to_vec(),
             version: head.version().as_str(),
             host: head.host().map(<[u8]>::to_vec),
-            fields: head
-                .fields()
-                .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                .collect(),
+            fields: head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
             body,
             length: head.content_length(),
         }
@@ -60,11 +57,7 @@ impl Session {
 }
 
 pub fn protocol(limits: Limits) -> Arc<Protocol> {
-    Arc::new(Protocol {
-        limits,
-        timeouts: Timeouts::default(),
-        server: Some(b"test".as_slice().into()),
-    })
+    Arc::new(Protocol { limits, timeouts: Timeouts::default(), server: Some(b"test".as_slice().into()) })
 }
 
 /// Feed `pieces`, answer every request with a short text, and tell what happened.
@@ -109,9 +102,7 @@ fn advance(connection: &mut Connection, session: &mut Session, body: &mut Vec<u8
                 connection.reject(&reject, &mut out);
             }
             Step::Request => {
-                session
-                    .requests
-                    .push(Request::new(connection.head(), std::mem::take(body)));
+                session.requests.push(Request::new(connection.head(), std::mem::take(body)));
                 respond(connection, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
             }
         }
@@ -137,11 +128,9 @@ pub fn respond(
 ) {
     let mut head = connection.respond(status, out).expect("the status is good");
     for (name, value) in fields {
-        head.field(name.as_bytes(), value.as_bytes())
-            .expect("the field is good");
+        head.field(name.as_bytes(), value.as_bytes()).expect("the field is good");
     }
-    head.finish(known.map_or(BodyLength::Unknown, BodyLength::Known))
-        .expect("the head is good");
+    head.finish(known.map_or(BodyLength::Unknown, BodyLength::Known)).expect("the head is good");
     for block in blocks {
         let frame = connection.frame(block.len());
         out.extend_from_slice(&frame.before);
@@ -163,19 +152,13 @@ pub struct Answer {
 
 impl Answer {
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
 /// Decode one answer at the start of `bytes`; gives it and what follows.
 pub fn decode(bytes: &[u8], to_head: bool) -> (Answer, &[u8]) {
-    let end = bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("the head has an end");
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("the head has an end");
     let text = std::str::from_utf8(&bytes[..end]).expect("the head is text");
     let mut rest = &bytes[end + 4..];
     let mut lines = text.split("\r\n");
@@ -186,22 +169,14 @@ pub fn decode(bytes: &[u8], to_head: bool) -> (Answer, &[u8]) {
         .map(|line| line.split_once(": ").expect("a field"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut answer = Answer {
-        status,
-        fields,
-        body: Vec::new(),
-        delimited: true,
-    };
+    let mut answer = Answer { status, fields, body: Vec::new(), delimited: true };
     if to_head || matches!(status, 100..=199 | 204 | 304) {
         return (answer, rest);
     }
     if answer.field("Transfer-Encoding") == Some("chunked") {
         assert_eq!(answer.field("Content-Length"), None);
         loop {
-            let line_end = rest
-                .windows(2)
-                .position(|window| window == b"\r\n")
-                .expect("a chunk size line");
+            let line_end = rest.windows(2).position(|window| window == b"\r\n").expect("a chunk size line");
             let size =
                 usize::from_str_radix(std::str::from_utf8(&rest[..line_end]).unwrap(), 16).expect("a chunk size");
             rest = &rest[line_end + 2..];
