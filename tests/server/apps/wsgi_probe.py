@@ -57,6 +57,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -343,6 +344,7 @@ def file(environ: Environ, start_response: StartResponse, query: Query) -> Itera
         "text": lambda: open(made.name),  # noqa: SIM115
     }
     opened = openers[query.get("kind", "plain")]()
+    os.unlink(made.name)
     kept["file"] = opened
     if "offset" in query:
         opened.seek(0)
