@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +21,15 @@ from tricorn.config import reference
 from tricorn.config.directives import table
 from tricorn.config.directives.shape import Section
 
-PAGE = Path(__file__).parents[3] / "docs/reference/directives.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "reference/directives.md"
+EXAMPLE = re.compile(r"    (?:gunicorn|uvicorn|tricorn serve|tricorn check) (.*)")
+EXAMPLES = [
+    pytest.param(match[1], id=f"{name}:{number}")
+    for name in ("configure.md", "migrate.md")
+    for number, line in enumerate((DOCS / name).read_text().splitlines(), start=1)
+    if (match := EXAMPLE.fullmatch(line))
+]
 Command = Callable[..., "Outcome"]
 
 
@@ -162,16 +176,31 @@ def test_a_bare_preload_is_gunicorns(tricorn: Command, words: list[str], value: 
     assert document["directives"]["app"]["value"] == app
 
 
-def test_check_imports_the_application(tricorn: Command) -> None:
-    Path("project.py").write_text("def application(environ, start_response): ...\n")
-    document = json.loads(tricorn("check", "--json", "project").output)
-    assert document["application"] == {"reference": "project", "interface": "wsgi"}
+def in_its_own_process(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Importing an application changes the process that does it, so that is not this one."""
+    command = [sys.executable, "-m", "tricorn", *words]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=50, check=False)
 
 
-def test_check_tells_of_an_application_that_cannot_be_imported(tricorn: Command) -> None:
-    outcome = tricorn("check", "no_such_project:app")
-    assert outcome.code == 3
-    assert "no_such_project" in outcome.errors
+def test_check_imports_the_application(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text("def application(environ, start_response): ...\n")
+    outcome = in_its_own_process(tmp_path, "check", "--json", "project")
+    assert outcome.returncode == 0, outcome.stderr
+    assert json.loads(outcome.stdout)["application"] == {"reference": "project", "interface": "wsgi"}
+
+
+def test_check_tells_of_an_application_that_cannot_be_imported(tmp_path: Path) -> None:
+    outcome = in_its_own_process(tmp_path, "check", "no_such_project:app")
+    assert outcome.returncode == 3
+    assert outcome.stderr.startswith("tricorn: error: ")
+    assert "no_such_project" in outcome.stderr
+
+
+def test_check_tells_of_an_asgi_application(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text("async def app(scope, receive, send): ...\n")
+    outcome = in_its_own_process(tmp_path, "check", "project:app")
+    assert outcome.returncode == 3
+    assert "ASGI" in outcome.stderr
 
 
 def test_directives(tricorn: Command) -> None:
@@ -185,3 +214,22 @@ def test_the_committed_reference_is_fresh(tricorn: Command) -> None:
     outcome = tricorn("directives", "--markdown")
     assert outcome.output == PAGE.read_text(), "run: make format"
     assert reference.as_markdown() + "\n" == outcome.output
+
+
+def test_the_documentation_has_examples() -> None:
+    assert len(EXAMPLES) > 15
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_examples_of_the_documentation_work(tricorn: Command, line: str) -> None:
+    words = [word.replace("www-data", grp.getgrgid(os.getgid()).gr_name) for word in shlex.split(line)]
+    outcome = tricorn("check", "--no-import", *words)
+    assert outcome.code == 0, outcome.errors
+
+
+def test_the_file_of_the_documentation_works(tricorn: Command) -> None:
+    page = (DOCS / "configure.md").read_text().split("## A file")[1].split("In `pyproject.toml`")[0]
+    Path("tricorn.toml").write_text("\n".join(line.removeprefix("    ") for line in page.splitlines()))
+    document = json.loads(tricorn("check", "--no-import", "--json").output)
+    assert document["directives"]["max_open_connections"]["value"] == 10_000
+    assert json.loads(tricorn("check", "--no-import", "--json", "--mpm", "prefork").output)["children"] == 12
