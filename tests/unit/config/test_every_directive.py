@@ -9,9 +9,11 @@ import pytest
 from tests.unit.config.world import SAMPLES, World
 from tricorn.config.configuration import Configuration
 from tricorn.config.directives import by_name, table
-from tricorn.config.directives.shape import EVERY_MPM, Directive, Section
+from tricorn.config.directives.shape import EVERY_MPM, Change, Directive, Section
 from tricorn.config.origins import Source
 from tricorn.config.settings import Mpm
+from tricorn.errors import ConfigError
+from tricorn.parent.generations import check_reloadable
 
 DIRECTIVES = [pytest.param(directive, id=directive.name) for directive in table()]
 SPELLINGS = [
@@ -139,3 +141,16 @@ def test_automatic_children(world: World, mpm: str, children: int) -> None:
 def test_default_threads_and_connections(world: World, mpm: str, threads: int, connections: int) -> None:
     capacity = world.configure("--mpm", mpm).settings.capacity
     assert (capacity.threads_per_child, capacity.max_open_connections) == (threads, connections)
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES)
+def test_what_needs_a_restart_is_what_the_parent_refuses_in_a_reload(world: World, directive: Directive[Any]) -> None:
+    before = world.configure(app="a:b").settings
+    world.variables[directive.variable()] = SAMPLES[directive.name].text
+    after = world.configure(app=None if directive.name == "app" else "a:b").settings
+    assert before != after or directive.name == "interface"
+    if directive.change is Change.RESTART:
+        with pytest.raises(ConfigError, match="cannot change in a reload"):
+            check_reloadable(before, after)
+    else:
+        check_reloadable(before, after)

@@ -144,7 +144,7 @@ ERROR_LOG = Directive(
     default="-",
     meaning="Where errors and events are written; - is standard error.",
     reason="Service managers and containers collect standard error.",
-    change=Change.RESTART,
+    change=Change.RELOAD,
     equivalents=Equivalents("ErrorLog", "--error-logfile, --log-file", ""),
     flags=("--error-logfile", "--log-file"),
 )
@@ -174,7 +174,7 @@ ACCESS_LOG = Directive(
     default=None,
     meaning="Where each request is noted; - is standard output, off is nowhere.",
     reason="Most servers stand behind a proxy that keeps the same log.",
-    change=Change.RESTART,
+    change=Change.RELOAD,
     equivalents=Equivalents("CustomLog", "--access-logfile", "--access-log (on by default)"),
     flags=("--access-logfile",),
     fixed_flags={"--no-access-log": "off"},

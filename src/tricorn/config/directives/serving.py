@@ -107,7 +107,7 @@ MPM = Directive(
     meaning="The multi-processing module: prefork (processes of one thread), worker (threads that hold connections) or"
     " event (threads that hold only complete requests).",
     reason="event: slow clients and idle connections cost no thread.",
-    change=Change.RESTART,
+    change=Change.RELOAD,
     equivalents=Equivalents("LoadModule mpm_*_module", "-k, --worker-class", ""),
 )
 START_SERVERS = Directive(
