@@ -139,16 +139,6 @@ class Client:
                 return data
             data += piece
 
-    def rest_of(self, length: int) -> int:
-        """Read on until `length` bytes more have come, or the server closes; give how many came."""
-        got, self._pending = len(self._pending), b""
-        while got < length:
-            piece = self.socket.recv(1 << 20)
-            if not piece:
-                break
-            got += len(piece)
-        return got
-
     def closed(self) -> bool:
         """Wait until the server has closed, and tell whether it did so without another byte."""
         return self.rest() == b""

@@ -18,14 +18,21 @@ def _resident(pid: int) -> int:
 
 
 def test_five_hundred_requests_and_connections_leave_no_descriptor(server: Server) -> None:
-    with Client(server.address) as kept:
-        for number in range(500):
-            if number % 3 == 0:
-                assert kept.get("/").status == 200
-            else:
-                with Client(server.address) as client:
-                    assert client.get("/", "Connection: close" if number % 2 else "X: y").status == 200
-    server.check_descriptors()
+    def work() -> None:
+        with Client(server.address) as kept:
+            for number in range(500):
+                if number % 3 == 0:
+                    assert kept.get("/").status == 200
+                else:
+                    with Client(server.address) as client:
+                        assert client.get("/", "Connection: close" if number % 2 else "X: y").status == 200
+        server.check_descriptors()
+
+    work()
+    before = {process.pid: process.descriptors() for process in server.processes()}
+    work()
+    after = {process.pid: process.descriptors() for process in server.processes()}
+    assert {pid: len(held) for pid, held in after.items()} == {pid: len(held) for pid, held in before.items()}, after
 
 
 def test_spooled_bodies_leave_no_file(server: Server) -> None:

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-MARK = "TRICORN_TESTING_RUN"
+MARK = "TESTED_TRICORN_RUN"
 """Environment variable that every process of one run inherits, so that even orphans are found."""
 
 
@@ -49,6 +49,22 @@ def processes_of(root: int, run: str) -> list[Process]:
         grown = not below <= known
         known |= below
     return sorted((process for process, _ in everything if process.pid in known), key=lambda process: process.pid)
+
+
+def connections_to(port: int) -> set[int]:
+    """Inodes of this system's TCP sockets whose own port is `port` and that do not listen; empty where not known."""
+    listening = "0A"
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            if int(columns[1].rpartition(":")[2], 16) == port and columns[3] != listening:
+                found.add(int(columns[9]))
+    return found - {0}
 
 
 def _linux(run: str) -> list[tuple[Process, bool]]:

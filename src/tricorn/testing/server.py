@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from tricorn.testing.log import Log, NotLoggedError
-from tricorn.testing.processes import MARK, Process, processes_of
+from tricorn.testing.processes import MARK, Process, connections_to, processes_of
 
 _ADDRESS = r" serves .*\bhttp://(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>\d+)"
 _SETTLE = 5.0
@@ -70,7 +69,6 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Log | None = None
         self._output: Log | None = None
-        self._sockets_at_start: dict[int, int] = {}
 
     @property
     def url(self) -> str:
@@ -139,7 +137,6 @@ class Server:
             self.kill()
             raise StartFailedError(f"{' '.join(self.command())}\nexit code {self.exit_code()}: {error}") from None
         self.host, self.port = address["host"], int(address["port"])
-        self._sockets_at_start = {process.pid: _held(process) for process in self.processes()}
         return self
 
     def processes(self) -> list[Process]:
@@ -192,21 +189,21 @@ class Server:
         self._process.wait()
 
     def check_descriptors(self) -> None:
-        """Raise LeftoverError if a process that was there at the start holds more sockets or unlinked files than then.
+        """Raise LeftoverError if a process still holds a connection of a client, or an unlinked temporary file.
 
         Call it when no client is connected any more; what is on its way out gets a few seconds.
         """
-        alive = [process for process in self.processes() if process.pid in self._sockets_at_start]
 
-        def none_left() -> list[str]:
+        def still_held() -> list[str]:
+            connections = {f"socket:[{inode}]" for inode in connections_to(self.port)}
             return [
-                f"process {process.pid} began with {self._sockets_at_start[process.pid]} sockets and unlinked files and "
-                f"now holds {_held(process)}: {sorted(process.descriptors().items())}"
-                for process in alive
-                if _held(process) > self._sockets_at_start[process.pid]
+                f"process {process.pid} holds {target} as descriptor {fd}"
+                for process in self.processes()
+                for fd, target in process.descriptors().items()
+                if target in connections or (target.startswith(str(self.temporary)) and target.endswith(" (deleted)"))
             ]
 
-        _expect_nothing(none_left, "descriptors left open", self.log)
+        _expect_nothing(still_held, "descriptors left open", self.log)
 
     def check_leftovers(self) -> None:
         """After the end: raise LeftoverError if a process or a temporary file of the run is still there."""
@@ -249,11 +246,6 @@ class Server:
     def _clean_up(self) -> None:
         self.kill()
         shutil.rmtree(self.temporary, ignore_errors=True)
-
-
-def _held(process: Process) -> int:
-    """How many descriptors a process holds of the kinds that requests come with: sockets and unlinked files."""
-    return sum(re.match(r"socket:|.* \(deleted\)$", target) is not None for target in process.descriptors().values())
 
 
 def _expect_nothing(look: Callable[[], list[str]], what: str, log: Log) -> None:
