@@ -276,3 +276,63 @@ impl Inbound {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(inbound: &mut Inbound, bytes: &[u8]) {
+        inbound.receive(bytes);
+        while matches!(inbound.step(&Limits::default(), &mut Vec::new()), Found::Head | Found::Body(_)) {}
+    }
+
+    fn held(inbound: &Inbound) -> usize {
+        inbound.head.buffer.capacity()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_little() {
+        let mut inbound = Inbound::new();
+        let large = [&b"GET / HTTP/1.1\r\nHost: a\r\nA: "[..], &[b'x'; 5000], b"\r\n\r\n"].concat();
+        steps(&mut inbound, &large);
+        assert!(inbound.complete() && held(&inbound) >= 5000);
+        assert!(!inbound.advance());
+        assert!(held(&inbound) <= IDLE_BUFFER);
+    }
+
+    #[test]
+    fn a_connection_that_waits_for_its_body_holds_little_more_than_its_head() {
+        let mut inbound = Inbound::new();
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+        steps(&mut inbound, head);
+        for _ in 0..9 {
+            steps(&mut inbound, &b"x".repeat(65_536));
+            assert!(inbound.in_body() && held(&inbound) <= head.len() + WAITING_BUFFER);
+            assert_eq!(inbound.head.method(), b"POST");
+        }
+    }
+
+    #[test]
+    fn many_pipelined_requests_leave_as_they_are_answered() {
+        let mut inbound = Inbound::new();
+        steps(&mut inbound, &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
+        for _ in 0..1000 {
+            assert!(inbound.complete());
+            let here = inbound.advance();
+            inbound.step(&Limits::default(), &mut Vec::new());
+            assert_eq!(here, inbound.complete());
+        }
+        assert!(held(&inbound) <= IDLE_BUFFER);
+    }
+
+    #[test]
+    fn a_refused_request_shows_nothing_of_the_one_before() {
+        let mut inbound = Inbound::new();
+        steps(&mut inbound, b"GET /path?query HTTP/1.1\r\nHost: a\r\n\r\nEVIL EVIL EVIL EVIL EVIL\n");
+        assert!(inbound.advance());
+        assert!(matches!(inbound.step(&Limits::default(), &mut Vec::new()), Found::Reject(_)));
+        let head = &inbound.head;
+        assert_eq!([head.method(), head.target(), head.path(), head.query()], [b""; 4]);
+        assert_eq!((head.host(), head.fields().len()), (None, 0));
+    }
+}

@@ -32,7 +32,8 @@ struct FieldSpan {
     value: Span,
 }
 
-/// One request head. Valid from `Step::Request` (or while the body comes) until `next_exchange`.
+/// One request head. Valid from `Step::Request` (or while the body comes) until `next_exchange`. After a refusal it holds
+/// what had been understood, which may be nothing: then method, target and path are empty.
 ///
 /// It holds the buffer into which its connection receives, because it is made of ranges of that buffer: nothing is
 /// copied or allocated for a request whose head fits what is there already.
@@ -159,8 +160,10 @@ impl Head {
     /// Forget the request, keep the buffer's contents. The spans of the old head mean nothing any more.
     pub(crate) fn forget(&mut self) {
         self.fields.clear();
-        self.method = Span::default();
-        self.host = Span::default();
+        for span in [&mut self.method, &mut self.target, &mut self.path, &mut self.query, &mut self.host] {
+            *span = Span::default();
+        }
+        self.form = Plain::AsSent;
         self.content_length = None;
     }
 
