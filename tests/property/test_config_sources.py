@@ -13,23 +13,10 @@ from hypothesis import strategies as st
 from tests.unit.config.world import World
 from tricorn.config import show
 from tricorn.config.addresses import AddressKind
+from tricorn.config.compound_kinds import Many, OrWord, Pair, Variables
 from tricorn.config.directives import by_name, table
 from tricorn.config.directives.shape import EVERY_MPM, Directive
-from tricorn.config.kinds import (
-    Account,
-    Boolean,
-    Choice,
-    Integer,
-    Kind,
-    Many,
-    Octal,
-    OrWord,
-    Pair,
-    Seconds,
-    Size,
-    Text,
-    Variables,
-)
+from tricorn.config.kinds import Account, Boolean, Choice, Integer, Kind, Octal, Seconds, Size, Text
 from tricorn.config.read_timeouts import STAGES, ReadTimeouts
 from tricorn.config.settings import InheritedAddress, Mpm, Rate, TcpAddress, UnixAddress
 

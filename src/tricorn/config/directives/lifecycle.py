@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tricorn.config.compound_kinds import Many, OrWord, Variables
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section
-from tricorn.config.kinds import Account, Choice, Many, Octal, OrWord, Seconds, Text, Variables
+from tricorn.config.kinds import Account, Choice, Octal, Seconds, Text
 from tricorn.config.settings import LogLevel, Preload
 
 DAY = 86_400.0

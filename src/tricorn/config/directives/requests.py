@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tricorn.config.compound_kinds import OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section
-from tricorn.config.kinds import Integer, Kind, OrWord, Seconds, Size, Text
+from tricorn.config.kinds import Integer, Kind, Seconds, Size, Text
 from tricorn.config.read_timeouts import ReadTimeouts
 from tricorn.config.settings import Rate
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tricorn.config.addresses import AddressKind
+from tricorn.config.compound_kinds import Many, OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section, Variable
-from tricorn.config.kinds import Account, Boolean, Choice, Integer, Many, Octal, OrWord, Text
+from tricorn.config.kinds import Account, Boolean, Choice, Integer, Octal, Text
 from tricorn.config.settings import Interface, Mpm, TcpAddress
 
 MOST = (1 << 32) - 1
