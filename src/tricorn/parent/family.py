@@ -101,22 +101,21 @@ class Family:
 
     # Who has gone.
 
-    def reaped(self, pid: int, status: int) -> None:
-        """A process below the parent has ended."""
+    def reaped(self, ended: dict[int, int]) -> None:
+        """Processes below the parent have ended: wait status by pid."""
+        # Templates first: only then it is known whose children are the parent's own now.
         for template in list(self.templates.values()):
-            if template.pid == pid:
+            if template.pid in ended:
                 self.hear_template(template)
-                self._template_gone(template, status)
-                return
+                self._template_gone(template, ended)
         for child in list(self.children.values()):
-            if child.pid == pid and child.orphaned:
-                self._child_gone(child, status)
-                return
+            if child.orphaned and child.pid in ended:
+                self._child_gone(child, ended[child.pid])
 
-    def _template_gone(self, template: TemplateHandle, status: int) -> None:
+    def _template_gone(self, template: TemplateHandle, ended: dict[int, int]) -> None:
         del self.templates[template.generation]
         self.gone.append(template)
-        reason = self._template_reason(template, status)
+        reason = self._template_reason(template, ended[template.pid])
         self.exits.append(
             TemplateExit(
                 template.generation,
@@ -130,6 +129,9 @@ class Family:
             child.orphaned = True
             # What it said so far, or that it never was.
             self.hear_child(child)
+            if self._adopts and child.pid is not None and child.pid not in ended and processes.is_lost(child.pid):
+                # The template had reaped it, and died before it could tell.
+                self._child_gone(child, None)
 
     def _template_reason(self, template: TemplateHandle, status: int) -> str:
         log = self.log.named(template.name)

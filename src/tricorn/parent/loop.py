@@ -134,8 +134,7 @@ class Loop:
             case Word.RELOAD:
                 self._reload()
             case Word.REAP:
-                for pid, status in processes.reap():
-                    self._family.reaped(pid, status)
+                self._family.reaped(processes.reap())
             case _:
                 self._log.debug(f"{meaning.number.name}: {meaning.text}")
 

@@ -156,9 +156,9 @@ def forked(child: ChildHandle, pid: int, pidfd: int | None) -> None:
         _signal(child, signal.SIGTERM)
 
 
-def reap() -> list[tuple[int, int]]:
-    """Everyone below who has ended, as pid and wait status; orphans that the parent has adopted included."""
-    ended: list[tuple[int, int]] = []
+def reap() -> dict[int, int]:
+    """Everyone below who has ended, wait status by pid; orphans that the parent has adopted included."""
+    ended: dict[int, int] = {}
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -166,7 +166,16 @@ def reap() -> list[tuple[int, int]]:
             return ended
         if pid == 0:
             return ended
-        ended.append((pid, status))
+        ended[pid] = status
+
+
+def is_lost(pid: int) -> bool:
+    """Whether a process is no child of the parent's, alive or dead; looks without reaping."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def adopt_orphans() -> bool:

@@ -1,0 +1,51 @@
+"""What control tests ask a server, and how they wait: for conditions, never for a time."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from tricorn.testing import Server
+
+T = TypeVar("T")
+
+
+def ask(server: Server, path: str, timeout: float = 15.0) -> str:
+    """The body of the answer, over a connection of its own."""
+    connection = http.client.HTTPConnection(*server.address, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def ask_unix(path: Path, target: str) -> str:
+    """As `ask`, over a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as end:
+        end.settimeout(15)
+        end.connect(str(path))
+        end.sendall(f"GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+        received = b"".join(iter(lambda: end.recv(65536), b""))
+    return received.partition(b"\r\n\r\n")[2].decode()
+
+
+def until(condition: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+    """Wait for the condition, and give what it gave."""
+    deadline = time.monotonic() + timeout
+    while not (outcome := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
+        time.sleep(0.02)  # other processes give no event for it
+    return outcome
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:
+        return False

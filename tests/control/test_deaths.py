@@ -1,0 +1,142 @@
+"""Whoever dies below or above: replaced, noticed, backed off, and nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.control.client import alive, ask, until
+from tricorn.testing import Server
+
+Start = Callable[..., Server]
+
+
+def test_a_killed_child_is_replaced_at_once(start: Start) -> None:
+    server = start()
+    victim = server.child_pids()[0]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(server.child_pids()) == 2 and victim not in server.child_pids(), "it is replaced")
+    server.log.wait_for(f"pid={victim}: ended unasked: killed by SIGKILL")
+    assert ask(server, "/word") == "first"
+
+
+@pytest.mark.parametrize(("path", "how"), [("/kill", "killed by SIGKILL"), ("/exit", "exit code 9")])
+def test_an_application_that_ends_its_process_is_told_with_the_exact_reason(start: Start, path: str, how: str) -> None:
+    server = start()
+    with pytest.raises((OSError, ConnectionError)):
+        ask(server, path)
+    server.log.wait_for(f"ended unasked: {how}")
+    assert ask(server, "/word") == "first"
+
+
+def test_a_crash_loop_backs_off_and_the_server_lives(start: Start) -> None:
+    server = start()
+
+    def crash() -> bool:
+        for pid in server.child_pids():
+            os.kill(pid, signal.SIGKILL)
+        return "crashes in a row; the next start is in" in server.log.text()
+
+    until(crash, "it backs off")
+    until(lambda: "1 s" in server.log.text() and _answers(server), "it serves again after the wait")
+    crashes = server.log.text().count("ended unasked")
+    assert crashes >= 5, "two crashes of each child are answered at once"
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return ask(server, "/word", timeout=1.0) == "first"
+    except OSError:
+        return False
+
+
+def test_everyone_leaves_when_the_parent_is_killed(start: Start, mpm: str) -> None:
+    server = start()
+    below = [process.pid for process in server.processes() if process.pid != server.pid]
+    assert len(below) == 3
+    server.signal(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in below), "children and template have left", timeout=8)
+    assert server.wait() == -signal.SIGKILL
+
+
+def test_a_child_that_hangs_outlives_a_killed_parent_by_its_graceful_timeout_only(start: Start) -> None:
+    server = start("--graceful-timeout", "0.5")
+    below = [process.pid for process in server.processes() if process.pid != server.pid]
+    with pytest.raises(OSError):
+        ask(server, "/slow?30", timeout=0.5)
+    server.signal(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in below), "children and template have left", timeout=8)
+
+
+def test_children_go_on_when_the_template_is_killed_and_a_new_one_forks_their_successors(start: Start) -> None:
+    server = start()
+    (template,) = server.template_pids()
+    children = server.child_pids()
+    os.kill(template, signal.SIGKILL)
+    server.log.wait_for("the template ended unasked: killed by SIGKILL; its children go on")
+    assert ask(server, "/word") == "first"
+    assert all(alive(pid) for pid in children)
+    os.kill(children[0], signal.SIGKILL)
+    server.log.wait_for(f"pid={children[0]}: ended unasked: killed by SIGKILL")
+    until(lambda: len(server.processes()) == 4 and children[0] not in _pids(server), "it has a successor")
+    assert ask(server, "/word") == "first"
+    assert server.stop() == 0
+
+
+def _pids(server: Server) -> list[int]:
+    return [process.pid for process in server.processes()]
+
+
+def test_a_child_that_reached_its_limit_is_replaced_without_a_gap(start: Start) -> None:
+    server = start("--max-connections-per-child", "3")
+    pids = {ask(server, "/pid") for _ in range(20)}
+    assert len(pids) > 3
+    server.log.wait_for("leaves: max_connections_per_child is reached")
+    until(lambda: len(server.child_pids()) == 2, "both places are taken")
+    assert "ended unasked" not in server.log.text()
+    assert "crashes" not in server.log.text()
+
+
+def test_a_child_that_never_becomes_ready_is_killed_and_counted(launch: Start, site: Path) -> None:
+    (site / "hang.py").write_text("import time\ntime.sleep(60)\ndef application(e, s): ...\n")
+    server = launch("--preload", "off", "--start-timeout", "0.5", application="hang")
+    assert server.wait() == 5
+    assert re.search(r"child=\d gen=1 pid=\d+: is killed: not ready after 0.5 s", server.log.text())
+
+
+def test_descriptors_of_the_server_do_not_reach_programs_of_the_application(start: Start, site: Path) -> None:
+    (site / "starts.py").write_text(
+        "import subprocess\n"
+        "def application(environ, start_response):\n"
+        "    out = subprocess.run(['ls', '/proc/self/fd'], capture_output=True, close_fds=False).stdout\n"
+        "    start_response('200 OK', [])\n"
+        "    return [out]\n"
+    )
+    server = start(application="starts")
+    # 0, 1, 2, and the one with which `ls` reads the directory.
+    assert ask(server, "/").split() == ["0", "1", "2", "3"]
+
+
+def test_a_child_holds_nothing_of_the_parent_and_the_template(start: Start) -> None:
+    server = start()
+    for _ in range(3):
+        before = server.child_pids()
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda before=before: len(set(server.child_pids()) - {before[0]}) == 2, "it is replaced")  # type: ignore[misc]
+    until(lambda: ask(server, "/word") == "first", "it serves")
+    by_pid = {process.pid: process.descriptors() for process in server.processes()}
+    sockets = {
+        pid: {target for target in held.values() if target.startswith("socket:")} for pid, held in by_pid.items()
+    }
+    listeners = set.intersection(*sockets.values())
+    assert len(listeners) == 1
+    children = server.child_pids()
+    for pid in children:
+        others = set.union(*(held for other, held in sockets.items() if other not in {pid}))
+        # Standard streams may be sockets of the test runner; everything else a child holds is its own.
+        assert len((sockets[pid] & others) - listeners) == 0

@@ -1,0 +1,147 @@
+"""HUP: new code and new numbers without losing a request; bad ones change nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.control.client import ask, until
+from tricorn.testing import Server
+
+Start = Callable[..., Server]
+
+
+def rewrite(site: Path, word: str) -> None:
+    file = site / "told.py"
+    file.write_text(file.read_text().replace('WORD = "first"', f'WORD = "{word}"'))
+
+
+class Load(threading.Thread):
+    """Asks again and again, on fresh connections, until told to stop; keeps what was not answered."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+        self._stop_asking = threading.Event()
+        self.answers: list[str] = []
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        while not self._stop_asking.is_set():
+            try:
+                self.answers.append(ask(self._server, "/word"))
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self) -> Load:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_asking.set()
+        self.join()
+
+
+def test_a_reload_under_load_serves_new_code_and_drops_nothing(start: Start, site: Path) -> None:
+    server = start()
+    with Load(server) as load:
+        until(lambda: len(load.answers) > 20, "it is busy")
+        rewrite(site, "second")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("reloaded: generation 2 serves")
+        until(lambda: len(server.child_pids()) == 2 and len(server.processes()) == 4, "the old generation has left")
+        seen = len(load.answers)
+        until(lambda: len(load.answers) > seen + 20, "it is busy")
+    assert load.failures == []
+    assert set(load.answers) == {"first", "second"}
+    assert load.answers[-1] == "second"
+
+
+def test_code_that_does_not_import_changes_nothing(start: Start, site: Path) -> None:
+    server = start()
+    before = server.child_pids()
+    (site / "told.py").write_text("import nothing_of_that_name\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("the reload failed, generation 1 goes on")
+    server.log.wait_for("nothing_of_that_name")
+    assert ask(server, "/word") == "first"
+    assert server.child_pids() == before
+    # And the next, good one works.
+    (site / "told.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'third']\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("reloaded: generation 3 serves")
+    until(lambda: ask(server, "/word") == "third", "the new code serves")
+
+
+def test_a_child_that_cannot_start_is_a_canary(start: Start, site: Path) -> None:
+    server = start("--preload", "off")
+    (site / "told.py").write_text("import os\nos._exit(3)\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("the reload failed, generation 1 goes on: a child ended before it was ready: exit code 3")
+    assert ask(server, "/word") == "first"
+    until(lambda: len(server.processes()) == 4, "nothing is left of the attempt")
+
+
+def test_numbers_change_and_a_bad_configuration_is_refused(launch: Start, site: Path) -> None:
+    file = site / "tricorn.toml"
+    file.write_text("[event]\nstart_servers = 1\nthreads_per_child = 1\n")
+    server = Server("told", directory=site)
+    with server:
+        assert len(server.child_pids()) == 1
+        file.write_text("[event]\nstart_servers = 3\nthreads_per_child = 4\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("reloaded: generation 2 serves")
+        until(lambda: len(server.child_pids()) == 3, "there are three children")
+        file.write_text("[event]\nstart_servers = 'many'\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("the reload is refused, nothing changes")
+        assert len(server.child_pids()) == 3
+        file.write_text("listen = ['127.0.0.1:1']\nbind = ['127.0.0.1:1']\n")
+        server.signal(signal.SIGHUP)
+        until(lambda: server.log.text().count("the reload is refused") == 2, "it is refused")
+
+
+def test_the_mpm_can_change(site: Path) -> None:
+    file = site / "tricorn.toml"
+    file.write_text('mpm = "worker"\n[prefork]\nstart_servers = 3\n[worker]\nstart_servers = 1\n')
+    server = Server("told", directory=site)
+    server.options = ()
+    command = server.command()
+    assert "--mpm" in command
+    server.command = lambda: [part for part in command if part not in {"--mpm", "event"}]  # type: ignore[method-assign]
+    with server:
+        assert ask(server, "/multi") == "True False"
+        file.write_text(file.read_text().replace('"worker"', '"prefork"', 1))
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("reloaded: generation 2 serves")
+        until(lambda: len(server.child_pids()) == 3 and len(server.processes()) == 5, "prefork is in force")
+        assert ask(server, "/multi") == "False True"
+
+
+def test_a_reload_while_another_goes_on_is_the_one_that_counts(start: Start, site: Path) -> None:
+    server = start()
+    (site / "told.py").write_text("import time\ntime.sleep(30)\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("generation 2 is tried out")
+    (site / "told.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'third']\n")
+    server.signal(signal.SIGHUP)
+    server.log.wait_for("a newer reload was asked for")
+    server.log.wait_for("reloaded: generation 3 serves")
+    until(lambda: ask(server, "/word") == "third" and len(server.processes()) == 4, "only the newest is left")
+
+
+def test_many_reloads_leak_nothing(start: Start) -> None:
+    server = start()
+
+    def held() -> int:
+        return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+    before = held()
+    for generation in range(2, 7):
+        server.signal(signal.SIGHUP)
+        server.log.wait_for(f"reloaded: generation {generation} serves")
+        until(lambda: len(server.processes()) == 4, "the old generation has left")
+    until(lambda: held() == before, "the parent holds as many descriptors as before")
