@@ -10,7 +10,7 @@ use engine::connection::{BadResponse, BodyLength};
 use engine::drive::Exchange;
 use engine::http::fields;
 use engine::http::response::{Meaning, check_field, parse_status};
-use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -203,19 +203,19 @@ impl Response {
         response_headers: &Bound<'_, PyAny>,
         exc_info: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        let raised = exc_info.map(raised).transpose()?;
         let mut noted = self.noted(py);
         match noted.phase {
             Phase::Called => {}
             Phase::Over => return Err(over()),
             Phase::Started | Phase::Sent => {
-                let Some(exc_info) = exc_info else {
+                let Some(raised) = raised else {
                     return Err(PyRuntimeError::new_err(
                         "start_response() was called a second time without exc_info; only an error handler may call it again",
                     ));
                 };
                 if noted.phase == Phase::Sent {
-                    drop(noted);
-                    return Err(raised(exc_info));
+                    return Err(raised);
                 }
             }
         }
@@ -296,13 +296,17 @@ fn gone() -> PyErr {
     PyBrokenPipeError::new_err("write(): the client has left")
 }
 
-/// The exception of an `exc_info` triple, to be raised again with its traceback.
-fn raised(exc_info: &Bound<'_, PyAny>) -> PyErr {
+/// The exception of an `exc_info` triple, which keeps its traceback.
+#[cold]
+fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     let triple = exc_info.cast::<PyTuple>().ok().filter(|triple| triple.len() == 3);
-    let Some(error) = triple.and_then(|triple| triple.get_item(1).ok()).filter(|error| !error.is_none()) else {
-        return PyTypeError::new_err("start_response(): exc_info must be the tuple that sys.exc_info() returns");
-    };
-    PyErr::from_value(error)
+    let error = triple.and_then(|triple| triple.get_item(1).ok());
+    match error.filter(|error| error.is_instance_of::<PyBaseException>()) {
+        Some(error) => Ok(PyErr::from_value(error)),
+        None => Err(PyTypeError::new_err(
+            "start_response(): exc_info must be the tuple that sys.exc_info() returns while an exception is handled",
+        )),
+    }
 }
 
 #[cold]
