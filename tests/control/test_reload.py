@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from tests.control.client import ask, until
 from tricorn.testing import Server
@@ -36,7 +37,7 @@ class Load(threading.Thread):
             except OSError as error:
                 self.failures.append(repr(error))
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -78,26 +78,28 @@ class Family:
     def hear_child(self, child: ChildHandle) -> None:
         """Everything the child has said since."""
         try:
-            for record in child.channel.receive():
-                match record:
-                    case Begun(pid):
-                        # Believed only of an orphan, which the template cannot speak for any more.
-                        if child.orphaned and child.pid is None:
-                            processes.forked(child, pid, None)
-                    case Ready():
-                        if child.state is ChildState.STARTING:
-                            self._enter_child(child, ChildState.READY)
-                    case Leaving(reason):
-                        child.leaving = reason
-                        if child.state is not ChildState.DRAINING:
-                            self._enter_child(child, ChildState.DRAINING)
-                            self.log.named(child.name).info(f"leaves: {reason}")
-                    case Failed(code, text):
-                        child.failure = code, text
+            self._listen(child)
         except ProtocolError as error:
             self._incomprehensible(child, error)
         if child.channel.closed and child.orphaned and (child.pid is None or not self._adopts):
             self._child_gone(child, None)
+
+    def _listen(self, child: ChildHandle) -> None:
+        for record in child.channel.receive():
+            match record:
+                case Begun(pid):
+                    # Believed only of an orphan, which the template cannot speak for any more.
+                    if child.orphaned and child.pid is None:
+                        processes.forked(child, pid, None)
+                case Ready():
+                    if child.state is ChildState.STARTING:
+                        self._enter_child(child, ChildState.READY)
+                case Leaving(reason):
+                    if child.state is not ChildState.DRAINING:
+                        self._enter_child(child, ChildState.DRAINING)
+                        self.log.named(child.name).info(f"leaves: {reason}")
+                case Failed(code, text):
+                    child.failure = code, text
 
     # Who has gone.
 
@@ -152,8 +154,11 @@ class Family:
             return
         del self.children[child.generation, child.slot]
         self.gone.append(child)
-        if not child.channel.closed:
-            self._last_words(child)
+        try:
+            # It may have said why just before.
+            self._listen(child)
+        except ProtocolError as error:
+            self.log.named(child.name).error(f"its last words were {error}")
         if child.pidfd is not None:
             os.close(child.pidfd)
             child.pidfd = None
@@ -163,24 +168,6 @@ class Family:
         self.exits.append(
             ChildExit(child.slot, child.generation, child.state, forked=existed, failure=failure, reason=reason)
         )
-
-    def _last_words(self, child: ChildHandle) -> None:
-        """A child that is gone may have said why just before."""
-        try:
-            for record in child.channel.receive():
-                match record:
-                    case Failed(code, text):
-                        child.failure = code, text
-                    case Leaving(reason):
-                        child.leaving = reason
-                        child.state = ChildState.DRAINING
-                    case Ready() if child.state is ChildState.STARTING:
-                        child.state = ChildState.READY
-                    case _:
-                        continue
-        except ProtocolError:
-            # It cannot do harm any more.
-            return
 
     def _child_reason(self, child: ChildHandle, status: int | None) -> str:
         how = "it is not known how" if status is None else processes.phrase(status)

@@ -59,8 +59,6 @@ class ChildHandle:
     killed: str = ""
     """Why it was killed."""
     failure: tuple[int, str] | None = None
-    leaving: str = ""
-    """Why it leaves, if nobody ordered that."""
     orphaned: bool = field(default=False)
     """Its template is gone, so nobody but the parent can reap it."""
 

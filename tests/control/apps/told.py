@@ -1,14 +1,18 @@
 """A WSGI application whose answers tell about the process that gives them. Edited copies of it are what reloads load."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 WORD = "first"
 
 
-def application(environ, start_response):
+def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
     path = environ["PATH_INFO"]
     answer = ""
     if path == "/pid":
