@@ -101,7 +101,13 @@ class BlockingDriver:
     """Each thread that calls `run` accepts one connection at a time and drives it from accept to close."""
 
     def __new__(
-        cls, gateway: Wsgi, listeners: list[int], settings: EngineSettings, scoreboard: Scoreboard, child: int, threads: int
+        cls,
+        gateway: Wsgi,
+        listeners: list[int],
+        settings: EngineSettings,
+        scoreboard: Scoreboard,
+        child: int,
+        threads: int,
     ) -> BlockingDriver:
         """Prepare to serve `listeners` (descriptors of listening sockets, borrowed for the life of the driver)."""
 
@@ -131,7 +137,13 @@ class ReactorDriver:
     """
 
     def __new__(
-        cls, gateway: Wsgi, listeners: list[int], settings: EngineSettings, scoreboard: Scoreboard, child: int, threads: int
+        cls,
+        gateway: Wsgi,
+        listeners: list[int],
+        settings: EngineSettings,
+        scoreboard: Scoreboard,
+        child: int,
+        threads: int,
     ) -> ReactorDriver:
         """As `BlockingDriver`."""
 

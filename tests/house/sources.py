@@ -16,7 +16,7 @@ def tracked() -> tuple[Path, ...]:
     try:
         listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        found = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
+        found = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix != ".so"]
     else:
         found = [ROOT / name.decode() for name in listing.split(b"\0") if name]
     return tuple(sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts))

@@ -11,12 +11,14 @@ import pytest
 from tests.house.sources import ROOT, named, short, tracked
 
 LONGEST = 500
+LONGEST_TEST = 600  # tests and their applications are lists of cases
 DUSTBINS = {"utils", "util", "common", "helpers", "helper", "misc", "stuff", "manager"}
 # The only files that may contain `unsafe`; each says at its head why. A new one is a decision for review.
 UNSAFE = {
     "rust/engine/src/scoreboard.rs",
-    "rust/engine/src/net/adopt.rs",
+    "rust/binding/src/settings.rs",
     "rust/binding/src/wsgi/fast.rs",
+    "rust/binding/src/wsgi/loan.rs",
 }
 
 PYTHON = named(".py", ".pyi", under="src")
@@ -30,10 +32,8 @@ def _unsafe_lines(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", [*PYTHON, *RUST, *named(".py", under="tests")], ids=short)
 def test_a_module_is_a_few_screens_long(path: Path) -> None:
-    lines = len(path.read_text().splitlines())
-    assert lines <= LONGEST, (
-        f"{short(path)} has {lines} lines: find the second thing that lives in it, and give it a module"
-    )
+    lines, longest = len(path.read_text().splitlines()), LONGEST_TEST if "tests" in path.parts else LONGEST
+    assert lines <= longest, f"{short(path)} has {lines} lines: find the second thing in it, and give it a module"
 
 
 @pytest.mark.parametrize("path", [*PYTHON, *RUST], ids=short)

@@ -29,7 +29,7 @@ def test_the_rooms_import_downwards_only() -> None:
 
 
 @pytest.mark.parametrize("path", named(".py", under="src/tricorn/policy"), ids=short)
-def test_policy_imports_pure_modules_config_and_itself(path: Path) -> None:
+def test_policy_imports_pure_modules_config_errors_and_itself(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -38,7 +38,7 @@ def test_policy_imports_pure_modules_config_and_itself(path: Path) -> None:
         else:
             continue
         for name in names:
-            ours = name.startswith(("tricorn.policy", "tricorn.config"))
+            ours = name.startswith(("tricorn.policy", "tricorn.config", "tricorn.errors"))
             assert ours or name.partition(".")[0] in PURE, f"{short(path)}:{node.lineno} imports {name}"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.house.sources import ROOT, named
 from tricorn import config
-from tricorn.config import settings
+from tricorn.config import directives, settings
 
 ENGINE = ROOT / "rust/engine/src"
 
@@ -91,3 +91,10 @@ def test_the_rooms_are_on_the_map() -> None:
     }
     rooms |= {path.stem for path in ENGINE.iterdir()} - {"lib"}
     assert not {room for room in rooms if not re.search(rf"\b{room}\b", text)}
+
+
+def test_every_directive_is_used_by_a_server_test_or_a_unit_test() -> None:
+    texts = "\n".join(path.read_text() for path in named(".py", ".toml", under="tests") if "house" not in path.parts)
+    names = [directive.name for directive in directives.table()]
+    assert len(names) > 30
+    assert not [name for name in names if name not in texts and name.replace("_", "-") not in texts]
