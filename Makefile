@@ -38,7 +38,7 @@ run: build ## build all that is needed, then serve examples/hello.py with the ev
 test: build test-rust test-python ## build, then run all tests: those of the engine, then those of the whole server
 
 test-rust: $(STAMPS)/venv ## run the tests of the engine only
-	cargo test --quiet -p tricorn-engine
+	cargo test --locked --quiet -p tricorn-engine
 
 test-python: build ## run the Python tests only (PYTEST='-k name' narrows them)
 	$(BIN)/python -m pytest $(PYTEST)
@@ -50,7 +50,7 @@ check: build ## formatting, lint, types, stubs, import rules, fresh documentatio
 	$(BIN)/python -m mypy.stubtest tricorn._engine
 	$(BIN)/lint-imports --no-cache
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/tricorn directives --markdown | diff -u docs/reference/directives.md - \
 	  || { echo "docs/reference/directives.md is stale: run 'make format'"; exit 1; }
 
@@ -94,7 +94,7 @@ $(STAMPS)/tools: requirements/dev.txt $(STAMPS)/venv
 
 # The dev profile of Cargo.toml (opt-level 1): quick to build and near enough to the release to test with.
 $(STAMPS)/engine: $(STAMPS)/tools pyproject.toml $(RUST)
-	$(BIN)/maturin develop --quiet
+	$(BIN)/maturin develop --locked --quiet
 	@touch $@
 
 # The optimised build, as `pip install .` makes it, in an environment of its own.
