@@ -2,7 +2,9 @@
 //! outcome (PEP 3333). Not here: the call itself, and what is done about a failure; see `mod`.
 
 use super::file_wrapper::FileWrapper;
-use super::response::{PIECE, Phase, Response, kind};
+use super::noted::Phase;
+use super::report::kind;
+use super::response::{PIECE, Response};
 use engine::connection::{BodyLength, Finished};
 use engine::drive::{Exchange, Gone};
 use pyo3::intern;
@@ -96,7 +98,9 @@ impl<'py> Answer<'_, '_, 'py> {
         let iterator = match returned.try_iter() {
             Ok(iterator) => iterator,
             // Its own `__iter__` has failed.
-            Err(error) if returned.hasattr(intern!(self.py, "__iter__"))? => return Err(Failure::Raised(error)),
+            Err(error) if returned.hasattr(intern!(self.py, "__iter__"))? => {
+                return Err(Failure::Raised(error));
+            }
             Err(_) => {
                 return Err(Failure::Broken(format!(
                     "the application returned {}, which is not an iterable of bytes",
@@ -139,11 +143,14 @@ impl<'py> Answer<'_, '_, 'py> {
             }
             noted.declared
         };
-        let Some(part) = wrapper.get().regular_file(self.py)? else { return Ok(false) };
+        let Some(part) = wrapper.get().regular_file(self.py)? else {
+            return Ok(false);
+        };
         let length = declared.map_or(part.length, |declared| part.length.min(declared));
         self.start(BodyLength::Known(length))?;
         let exchange = &mut *self.exchange;
-        self.py.detach(|| exchange.send_file(part.file, part.offset, length))?;
+        self.py
+            .detach(|| exchange.send_file(part.file, part.offset, length))?;
         self.finish()?;
         Ok(true)
     }
@@ -156,7 +163,9 @@ impl<'py> Answer<'_, '_, 'py> {
             Phase::Sent => return Ok(()),
             Phase::Started => {}
             Phase::Called | Phase::Over => {
-                return Err(Failure::Broken(String::from("the application gave a body without calling start_response()")));
+                return Err(Failure::Broken(String::from(
+                    "the application gave a body without calling start_response()",
+                )));
             }
         }
         noted
@@ -168,7 +177,11 @@ impl<'py> Answer<'_, '_, 'py> {
     fn queue(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let exchange = &mut *self.exchange;
         // A long piece is offered to the socket at once, which takes as long as copying it: others may run meanwhile.
-        let queued = if piece.len() < LARGE { exchange.queue(piece) } else { self.py.detach(|| exchange.queue(piece)) };
+        let queued = if piece.len() < LARGE {
+            exchange.queue(piece)
+        } else {
+            self.py.detach(|| exchange.queue(piece))
+        };
         if !queued.excess {
             return Ok(());
         }
@@ -180,7 +193,9 @@ impl<'py> Answer<'_, '_, 'py> {
     #[cold]
     fn excess(&self) -> Failure {
         let declared = self.response.noted(self.py).declared.unwrap_or_default();
-        Failure::Broken(format!("the body is longer than the declared Content-Length of {declared} bytes"))
+        Failure::Broken(format!(
+            "the body is longer than the declared Content-Length of {declared} bytes"
+        ))
     }
 
     fn flush(&mut self) -> Result<(), Gone> {
@@ -194,9 +209,9 @@ impl<'py> Answer<'_, '_, 'py> {
             // `write()` has told the application, which may have caught it.
             Finished::Complete if self.response.noted(self.py).excess => Err(self.excess()),
             Finished::Complete => Ok(()),
-            Finished::Short { missing } => {
-                Err(Failure::Broken(format!("the body is {missing} bytes shorter than the declared Content-Length")))
-            }
+            Finished::Short { missing } => Err(Failure::Broken(format!(
+                "the body is {missing} bytes shorter than the declared Content-Length"
+            ))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The WSGI gateway: calls one application as PEP 3333 says. Rooms: `environ` (what a request becomes), `names` (its field
-//! names), `input` (its body), `response` (`start_response`, `write`), `loan` (how `write` reaches the exchange), `answer`
-//! (what the application returns), `file_wrapper`, `report` (what the error log is told), `fast` (calls of the C API).
+//! names), `input` (its body), `response` (`start_response`, `write`), `noted` (what they were told), `loan` (how `write`
+//! reaches the exchange), `answer` (what the application returns), `file_wrapper`, `report` (what the error log is told),
+//! `fast` (calls of the C API).
 //! Not here: bytes, sockets and threads; those are the engine's.
 //!
 //! All of this runs in a child, on whichever thread a driver calls [`Gateway::serve`], attached to the interpreter.
@@ -12,6 +13,7 @@ mod file_wrapper;
 mod input;
 mod loan;
 mod names;
+mod noted;
 mod report;
 mod response;
 
@@ -66,12 +68,14 @@ impl Wsgi {
         if !application.is_callable() {
             return Err(PyTypeError::new_err(format!(
                 "the application must be callable with environ and start_response; {} is not",
-                response::kind(application)
+                report::kind(application)
             )));
         }
         let script_name = script_name.trim_end_matches('/');
         if !script_name.is_empty() && !script_name.starts_with('/') {
-            return Err(PyValueError::new_err(format!("script_name must begin with a slash, not {script_name:?}")));
+            return Err(PyValueError::new_err(format!(
+                "script_name must begin with a slash, not {script_name:?}"
+            )));
         }
         let constants = Constants {
             multithread,
@@ -81,7 +85,11 @@ impl Wsgi {
             software: concat!("tricorn/", env!("CARGO_PKG_VERSION")),
         };
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let gateway = Arc::new(WsgiGateway { number, application: application.clone().unbind(), constants });
+        let gateway = Arc::new(WsgiGateway {
+            number,
+            application: application.clone().unbind(),
+            constants,
+        });
         Ok(Self { gateway })
     }
 }
@@ -96,9 +104,15 @@ impl Wsgi {
 impl Gateway for WsgiGateway {
     fn serve(&self, batch: &mut dyn Batch) {
         Python::attach(|py| {
-            let desk = DESK.with_borrow_mut(Option::take).filter(|desk| desk.gateway == self.number);
+            let desk = DESK
+                .with_borrow_mut(Option::take)
+                .filter(|desk| desk.gateway == self.number);
             let mut desk = desk.unwrap_or_else(|| {
-                Box::new(Desk { gateway: self.number, maker: Maker::new(), spare: None })
+                Box::new(Desk {
+                    gateway: self.number,
+                    maker: Maker::new(),
+                    spare: None,
+                })
             });
             while let Some(mut exchange) = batch.next() {
                 if let Err(failure) = self.answer(py, &mut desk, &mut exchange) {
@@ -112,13 +126,24 @@ impl Gateway for WsgiGateway {
 
 impl WsgiGateway {
     /// Call the application for one request and send what it returns.
-    fn answer(&self, py: Python<'_>, desk: &mut Desk, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
+    fn answer(
+        &self,
+        py: Python<'_>,
+        desk: &mut Desk,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Failure> {
         let environ = desk.maker.environ(py, &self.constants, exchange)?;
         let (response, start_response) = match desk.spare.take() {
             Some(spare) => spare,
             None => Response::create(py)?,
         };
-        let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange);
+        let outcome = self.call(
+            py,
+            response.get(),
+            environ,
+            start_response.bind(py),
+            exchange,
+        );
         if Response::end(py, &response, &start_response) {
             desk.spare = Some((response, start_response));
         } else {
@@ -137,9 +162,16 @@ impl WsgiGateway {
     ) -> Result<(), Failure> {
         response.begin(py);
         let application = self.application.bind(py);
-        let returned = response.loan.lend(py, exchange, || application.call1((environ, start_response)));
+        let returned = response.loan.lend(py, exchange, || {
+            application.call1((environ, start_response))
+        });
         let returned = returned.map_err(|error| judge(py, response, error))?;
-        let outcome = Answer { py, response, exchange }.send(&returned);
+        let outcome = Answer {
+            py,
+            response,
+            exchange,
+        }
+        .send(&returned);
         if let Err(error) = answer::close(&returned) {
             report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);
         }
@@ -161,5 +193,9 @@ impl WsgiGateway {
 #[cold]
 fn judge(py: Python<'_>, response: &Response, error: PyErr) -> Failure {
     let noted = response.noted(py);
-    if noted.gone && error.is_instance_of::<PyBrokenPipeError>(py) { Failure::Gone } else { Failure::Raised(error) }
+    if noted.gone && error.is_instance_of::<PyBrokenPipeError>(py) {
+        Failure::Gone
+    } else {
+        Failure::Raised(error)
+    }
 }

@@ -2,7 +2,6 @@
 //! through the stream that the application itself gets as `wsgi.errors`.
 
 use super::answer::Failure;
-use super::response::show;
 use engine::connection::Head;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,7 +13,12 @@ pub(super) fn failure(py: Python<'_>, errors: &Bound<'_, PyAny>, head: &Head, fa
     match failure {
         Failure::Gone => {}
         Failure::Raised(error) => {
-            let text = format!("{}: the application raised {}\n{}", request(head), kind(py, error), traceback(py, error));
+            let text = format!(
+                "{}: the application raised {}\n{}",
+                request(head),
+                error_kind(py, error),
+                traceback(py, error)
+            );
             write(errors, &text);
         }
         Failure::Broken(sentence) => write(errors, &format!("{}: {sentence}\n", request(head))),
@@ -24,17 +28,28 @@ pub(super) fn failure(py: Python<'_>, errors: &Bound<'_, PyAny>, head: &Head, fa
 /// Tell that `close()` raised; the answer is not affected.
 #[cold]
 pub(super) fn close_failure(py: Python<'_>, errors: &Bound<'_, PyAny>, head: &Head, error: &PyErr) {
-    let text = format!("{}: close() of what the application returned raised\n{}", request(head), traceback(py, error));
+    let text = format!(
+        "{}: close() of what the application returned raised\n{}",
+        request(head),
+        traceback(py, error)
+    );
     write(errors, &text);
 }
 
 /// Method and target, unprintable bytes escaped, without quotes.
 fn request(head: &Head) -> String {
-    format!("{} {}", head.method().escape_ascii(), show(head.path()).trim_matches('"'))
+    format!(
+        "{} {}",
+        head.method().escape_ascii(),
+        show(head.path()).trim_matches('"')
+    )
 }
 
-fn kind(py: Python<'_>, error: &PyErr) -> String {
-    error.get_type(py).name().map_or_else(|_| String::from("an exception"), |name| name.to_string_lossy().into_owned())
+fn error_kind(py: Python<'_>, error: &PyErr) -> String {
+    error.get_type(py).name().map_or_else(
+        |_| String::from("an exception"),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 fn traceback(py: Python<'_>, error: &PyErr) -> String {
@@ -57,4 +72,25 @@ fn write(errors: &Bound<'_, PyAny>, text: &str) {
     if let Err(error) = outcome {
         error.write_unraisable(py, Some(errors));
     }
+}
+
+/// The type of `object`, for a sentence.
+#[cold]
+pub(super) fn kind(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(
+        |_| String::from("an object"),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Bytes in quotes, with everything unprintable escaped, cut to a length that suits a log line.
+#[cold]
+pub(super) fn show(bytes: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let (shown, rest) = bytes.split_at(bytes.len().min(LONGEST));
+    format!(
+        "\"{}\"{}",
+        shown.escape_ascii(),
+        if rest.is_empty() { "" } else { "…" }
+    )
 }
