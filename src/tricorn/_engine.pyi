@@ -7,6 +7,16 @@ gateways are made after the fork, in the child; the scoreboard is made by the pa
 from collections.abc import Callable
 from typing import final
 
+__all__ = [
+    "BlockingDriver",
+    "ChildRow",
+    "EngineSettings",
+    "ReactorDriver",
+    "Scoreboard",
+    "Wsgi",
+    "check_access_log_format",
+]
+
 @final
 class Scoreboard:
     """Shared memory that tells what every child does. Made by the parent, written by children, inherited by fork.
