@@ -149,8 +149,7 @@ impl<'py> Answer<'_, '_, 'py> {
         let length = declared.map_or(part.length, |declared| part.length.min(declared));
         self.start(BodyLength::Known(length))?;
         let exchange = &mut *self.exchange;
-        self.py
-            .detach(|| exchange.send_file(part.file, part.offset, length))?;
+        self.py.detach(|| exchange.send_file(part.file, part.offset, length))?;
         self.finish()?;
         Ok(true)
     }
@@ -177,11 +176,7 @@ impl<'py> Answer<'_, '_, 'py> {
     fn queue(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let exchange = &mut *self.exchange;
         // A long piece is offered to the socket at once, which takes as long as copying it: others may run meanwhile.
-        let queued = if piece.len() < LARGE {
-            exchange.queue(piece)
-        } else {
-            self.py.detach(|| exchange.queue(piece))
-        };
+        let queued = if piece.len() < LARGE { exchange.queue(piece) } else { self.py.detach(|| exchange.queue(piece)) };
         if !queued.excess {
             return Ok(());
         }
@@ -193,9 +188,7 @@ impl<'py> Answer<'_, '_, 'py> {
     #[cold]
     fn excess(&self) -> Failure {
         let declared = self.response.noted(self.py).declared.unwrap_or_default();
-        Failure::Broken(format!(
-            "the body is longer than the declared Content-Length of {declared} bytes"
-        ))
+        Failure::Broken(format!("the body is longer than the declared Content-Length of {declared} bytes"))
     }
 
     fn flush(&mut self) -> Result<(), Gone> {
@@ -209,9 +202,9 @@ impl<'py> Answer<'_, '_, 'py> {
             // `write()` has told the application, which may have caught it.
             Finished::Complete if self.response.noted(self.py).excess => Err(self.excess()),
             Finished::Complete => Ok(()),
-            Finished::Short { missing } => Err(Failure::Broken(format!(
-                "the body is {missing} bytes shorter than the declared Content-Length"
-            ))),
+            Finished::Short { missing } => {
+                Err(Failure::Broken(format!("the body is {missing} bytes shorter than the declared Content-Length")))
+            }
         }
     }
 }

@@ -39,12 +39,7 @@ pub(super) struct Maker {
 
 impl Maker {
     pub(super) fn new() -> Self {
-        Self {
-            bases: Vec::new(),
-            names: Names::new(),
-            peer: None,
-            path: Vec::new(),
-        }
+        Self { bases: Vec::new(), names: Names::new(), peer: None, path: Vec::new() }
     }
 
     /// The environ of the request of `exchange`, whose body it takes.
@@ -57,10 +52,7 @@ impl Maker {
         let (local, peer) = (exchange.endpoints().local, exchange.endpoints().peer);
         let environ = self.base(py, constants, local)?.copy()?;
         if exchange.body_length() > 0 {
-            environ.set_item(
-                intern!(py, "wsgi.input"),
-                Bound::new(py, Input::new(exchange.take_body()))?,
-            )?;
+            environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(exchange.take_body()))?)?;
         }
         let head = exchange.head();
         set_method(&environ, head)?;
@@ -70,10 +62,7 @@ impl Maker {
         }
         if let Some(length) = head.content_length() {
             let mut digits = itoa::Buffer::new();
-            environ.set_item(
-                intern!(py, "CONTENT_LENGTH"),
-                PyString::new(py, digits.format(length)),
-            )?;
+            environ.set_item(intern!(py, "CONTENT_LENGTH"), PyString::new(py, digits.format(length)))?;
         }
         self.set_peer(&environ, peer)?;
         if local == Endpoint::Unix {
@@ -96,8 +85,7 @@ impl Maker {
             if self.bases.len() >= BASES {
                 self.bases.clear();
             }
-            self.bases
-                .push((local, make_base(py, constants, local)?.unbind()));
+            self.bases.push((local, make_base(py, constants, local)?.unbind()));
             self.bases.len() - 1
         };
         Ok(self.bases[index].1.bind(py))
@@ -108,12 +96,7 @@ impl Maker {
     /// `SCRIPT_NAME` is always the configured prefix. A path below it loses it in `PATH_INFO`; any other path is
     /// `PATH_INFO` as it is, because the usual reason is a proxy that has taken the prefix off already. So a proxy may do
     /// either.
-    fn set_target(
-        &mut self,
-        environ: &Bound<'_, PyDict>,
-        script_name: &[u8],
-        head: &Head,
-    ) -> PyResult<()> {
+    fn set_target(&mut self, environ: &Bound<'_, PyDict>, script_name: &[u8], head: &Head) -> PyResult<()> {
         let py = environ.py();
         let target = latin1(py, head.target())?;
         environ.set_item(intern!(py, "RAW_URI"), &target)?;
@@ -160,10 +143,7 @@ impl Maker {
         };
         environ.set_item(intern!(py, "REMOTE_ADDR"), text)?;
         let mut digits = itoa::Buffer::new();
-        environ.set_item(
-            intern!(py, "REMOTE_PORT"),
-            PyString::new(py, digits.format(peer.port())),
-        )
+        environ.set_item(intern!(py, "REMOTE_PORT"), PyString::new(py, digits.format(peer.port())))
     }
 
     fn set_fields(&mut self, environ: &Bound<'_, PyDict>, head: &Head) -> PyResult<()> {
@@ -187,11 +167,7 @@ impl Maker {
                 Ok(())
             })?;
         }
-        if repeated {
-            join_repeated(environ, head)
-        } else {
-            Ok(())
-        }
+        if repeated { join_repeated(environ, head) } else { Ok(()) }
     }
 }
 
@@ -201,10 +177,7 @@ impl Maker {
 fn join_repeated(environ: &Bound<'_, PyDict>, head: &Head) -> PyResult<()> {
     let py = environ.py();
     let mut joined: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for (name, value) in head
-        .fields()
-        .filter(|(name, _)| Meaning::of(name) == Meaning::Variable)
-    {
+    for (name, value) in head.fields().filter(|(name, _)| Meaning::of(name) == Meaning::Variable) {
         let variable = names::variable(name);
         match joined.iter_mut().find(|(known, _)| *known == variable) {
             Some((_, values)) => {
@@ -254,18 +227,11 @@ fn set_server_from_host(environ: &Bound<'_, PyDict>, head: &Head) -> PyResult<()
 }
 
 /// What is the same for all requests to one address, and what is so for most: a request sets only what differs.
-fn make_base<'py>(
-    py: Python<'py>,
-    constants: &Constants,
-    local: Endpoint,
-) -> PyResult<Bound<'py, PyDict>> {
+fn make_base<'py>(py: Python<'py>, constants: &Constants, local: Endpoint) -> PyResult<Bound<'py, PyDict>> {
     let base = PyDict::new(py);
     let empty = intern!(py, "");
     base.set_item(intern!(py, "REQUEST_METHOD"), intern!(py, "GET"))?;
-    base.set_item(
-        intern!(py, "SCRIPT_NAME"),
-        latin1(py, &constants.script_name)?,
-    )?;
+    base.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &constants.script_name)?)?;
     base.set_item(intern!(py, "PATH_INFO"), empty)?;
     base.set_item(intern!(py, "RAW_URI"), empty)?;
     base.set_item(intern!(py, "REQUEST_URI"), empty)?;
@@ -289,18 +255,12 @@ fn make_base<'py>(
     base.set_item(intern!(py, "wsgi.version"), (1, 0))?;
     base.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "http"))?;
     // One stream without bytes serves all requests without a body: there is nothing in it that could change.
-    base.set_item(
-        intern!(py, "wsgi.input"),
-        Bound::new(py, Input::new(engine::drive::Body::default()))?,
-    )?;
+    base.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(engine::drive::Body::default()))?)?;
     base.set_item(intern!(py, "wsgi.errors"), &constants.errors)?;
     base.set_item(intern!(py, "wsgi.multithread"), constants.multithread)?;
     base.set_item(intern!(py, "wsgi.multiprocess"), constants.multiprocess)?;
     base.set_item(intern!(py, "wsgi.run_once"), false)?;
-    base.set_item(
-        intern!(py, "wsgi.file_wrapper"),
-        py.get_type::<super::file_wrapper::FileWrapper>(),
-    )?;
+    base.set_item(intern!(py, "wsgi.file_wrapper"), py.get_type::<super::file_wrapper::FileWrapper>())?;
     base.set_item(intern!(py, "wsgi.input_terminated"), true)?;
     // A table that has grown once has room for some twenty fields; copies keep the size, and need not grow.
     let growth = intern!(py, "tricorn.growth");

@@ -15,8 +15,7 @@ use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     let length = ffi::Py_ssize_t::try_from(bytes.len())?;
     // SAFETY: we are attached; the pointer and length describe `bytes`, which CPython only reads during the call.
-    let text =
-        unsafe { ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null()) };
+    let text = unsafe { ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null()) };
     // SAFETY: the call returned a new reference, or null with an exception set.
     let text = unsafe { Bound::from_owned_ptr_or_err(py, text) }?;
     // SAFETY: PyUnicode_DecodeLatin1 returns a `str` exactly.
@@ -44,10 +43,7 @@ pub(super) fn references<T>(_py: Python<'_>, object: &Py<T>) -> isize {
 /// # Errors
 /// What `os.dup` raises: the descriptor is not open.
 pub(super) fn duplicate(py: Python<'_>, fd: RawFd) -> PyResult<OwnedFd> {
-    let copy: RawFd = py
-        .import(pyo3::intern!(py, "os"))?
-        .call_method1(pyo3::intern!(py, "dup"), (fd,))?
-        .extract()?;
+    let copy: RawFd = py.import(pyo3::intern!(py, "os"))?.call_method1(pyo3::intern!(py, "dup"), (fd,))?.extract()?;
     // SAFETY: `os.dup` has just opened `copy` for us and kept no note of it: it is ours to close.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }

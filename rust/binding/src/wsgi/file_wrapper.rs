@@ -31,11 +31,7 @@ impl FileWrapper {
     #[new]
     #[pyo3(signature = (filelike, block_size = 8192))]
     fn new(filelike: Py<PyAny>, block_size: isize) -> Self {
-        Self {
-            filelike,
-            block_size: if block_size > 0 { block_size } else { 8192 },
-            closed: AtomicBool::new(false),
-        }
+        Self { filelike, block_size: if block_size > 0 { block_size } else { 8192 }, closed: AtomicBool::new(false) }
     }
 
     fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -43,15 +39,8 @@ impl FileWrapper {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let block = self
-            .filelike
-            .bind(py)
-            .call_method1(intern!(py, "read"), (self.block_size,))?;
-        if block.is_truthy()? {
-            Ok(block)
-        } else {
-            Err(PyStopIteration::new_err(()))
-        }
+        let block = self.filelike.bind(py).call_method1(intern!(py, "read"), (self.block_size,))?;
+        if block.is_truthy()? { Ok(block) } else { Err(PyStopIteration::new_err(())) }
     }
 
     /// Close the file, the first time this is called.
@@ -86,17 +75,12 @@ impl FileWrapper {
         let fd: RawFd = file.call_method0(intern!(py, "fileno"))?.extract()?;
         let file_descriptor = duplicate(py, fd)?;
         let status = rustix::fs::fstat(&file_descriptor).map_err(std::io::Error::from)?;
-        if rustix::fs::FileType::from_raw_mode(status.st_mode) != rustix::fs::FileType::RegularFile
-        {
+        if rustix::fs::FileType::from_raw_mode(status.st_mode) != rustix::fs::FileType::RegularFile {
             return Ok(None);
         }
         let offset: u64 = file.call_method0(intern!(py, "tell"))?.extract()?;
         let size = u64::try_from(status.st_size).unwrap_or(0);
-        Ok(Some(FilePart {
-            file: file_descriptor,
-            offset,
-            length: size.saturating_sub(offset),
-        }))
+        Ok(Some(FilePart { file: file_descriptor, offset, length: size.saturating_sub(offset) }))
     }
 }
 
@@ -108,27 +92,16 @@ fn plain_file<'py>(filelike: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
     static RANDOM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = filelike.py();
     let mut file = filelike.clone();
-    if file
-        .get_type()
-        .is(NAMED_TEMPORARY.import(py, "tempfile", "_TemporaryFileWrapper")?)
-    {
+    if file.get_type().is(NAMED_TEMPORARY.import(py, "tempfile", "_TemporaryFileWrapper")?) {
         file = file.getattr(intern!(py, "file"))?;
     }
     let file_io = FILE_IO.import(py, "io", "FileIO")?;
     if file.get_type().is(file_io) {
         return Ok(Some(file));
     }
-    let buffered = file
-        .get_type()
-        .is(READER.import(py, "io", "BufferedReader")?)
-        || file
-            .get_type()
-            .is(RANDOM.import(py, "io", "BufferedRandom")?);
+    let buffered = file.get_type().is(READER.import(py, "io", "BufferedReader")?)
+        || file.get_type().is(RANDOM.import(py, "io", "BufferedRandom")?);
     // A closed or detached file raises here; iterating it raises again, with a better text.
-    let raw = if buffered {
-        file.getattr(intern!(py, "raw")).ok()
-    } else {
-        None
-    };
+    let raw = if buffered { file.getattr(intern!(py, "raw")).ok() } else { None };
     Ok(raw.filter(|raw| raw.get_type().is(file_io)).map(|_| file))
 }

@@ -27,23 +27,17 @@ struct Source {
 
 impl Input {
     pub(super) fn new(body: Body) -> Self {
-        Self(Mutex::new(Source {
-            body,
-            ..Source::default()
-        }))
+        Self(Mutex::new(Source { body, ..Source::default() }))
     }
 
     fn source(&self, py: Python<'_>) -> MutexGuard<'_, Source> {
-        self.0
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How many bytes a caller wants: none given, None and negative numbers mean all.
 fn wanted(size: Option<i64>) -> u64 {
-    size.and_then(|size| u64::try_from(size).ok())
-        .unwrap_or(u64::MAX)
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
 }
 
 #[pymethods]
@@ -69,10 +63,7 @@ impl Input {
     /// The remaining lines; with a positive `hint`, no more once they hold so many bytes.
     #[pyo3(signature = (hint = None, /))]
     fn readlines<'py>(&self, py: Python<'py>, hint: Option<i64>) -> PyResult<Bound<'py, PyList>> {
-        let hint = hint
-            .filter(|hint| *hint > 0)
-            .and_then(|hint| usize::try_from(hint).ok())
-            .unwrap_or(usize::MAX);
+        let hint = hint.filter(|hint| *hint > 0).and_then(|hint| usize::try_from(hint).ok()).unwrap_or(usize::MAX);
         let lines = PyList::empty(py);
         let mut source = self.source(py);
         let mut total = 0_usize;
@@ -90,8 +81,7 @@ impl Input {
 
     /// Fill `buffer`; returns how many bytes were put there.
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let view =
-            PyMemoryView::from(buffer)?.call_method1(intern!(py, "cast"), (intern!(py, "B"),))?;
+        let view = PyMemoryView::from(buffer)?.call_method1(intern!(py, "cast"), (intern!(py, "B"),))?;
         let data = self.source(py).read(py, view.len()? as u64)?;
         let length = data.as_bytes().len();
         view.set_item(PySlice::new(py, 0, isize::try_from(length)?, 1), data)?;
@@ -104,11 +94,7 @@ impl Input {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let line = self.source(py).line(py, u64::MAX)?;
-        Ok(if line.as_bytes().is_empty() {
-            None
-        } else {
-            Some(line)
-        })
+        Ok(if line.as_bytes().is_empty() { None } else { Some(line) })
     }
 
     /// Does nothing: an application may not close this stream (PEP 3333).
@@ -166,21 +152,14 @@ impl Source {
 
     /// What remains, when it is all in the body's memory.
     fn in_memory(&self) -> Option<&[u8]> {
-        if self.given < self.ahead.len() {
-            None
-        } else {
-            self.body.memory()
-        }
+        if self.given < self.ahead.len() { None } else { self.body.memory() }
     }
 
     /// Up to and with the next newline, at most `size` bytes.
     fn line<'py>(&mut self, py: Python<'py>, size: u64) -> PyResult<Bound<'py, PyBytes>> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         if let Some(rest) = self.in_memory() {
-            let line = PyBytes::new(
-                py,
-                first_line(rest, size).unwrap_or(&rest[..size.min(rest.len())]),
-            );
+            let line = PyBytes::new(py, first_line(rest, size).unwrap_or(&rest[..size.min(rest.len())]));
             self.body.skip(line.as_bytes().len() as u64);
             self.let_go();
             return Ok(line);
@@ -188,8 +167,7 @@ impl Source {
         let mut searched = 0;
         loop {
             let rest = &self.ahead[self.given..];
-            let fresh = first_line(&rest[searched..], size.saturating_sub(searched))
-                .map(|line| searched + line.len());
+            let fresh = first_line(&rest[searched..], size.saturating_sub(searched)).map(|line| searched + line.len());
             let end = match fresh {
                 Some(end) => end,
                 None if rest.len() >= size || self.body.remaining() == 0 => size.min(rest.len()),
@@ -210,8 +188,7 @@ impl Source {
         self.ahead.drain(..self.given);
         self.given = 0;
         let before = self.ahead.len();
-        let more =
-            usize::try_from(self.body.remaining().min(AHEAD.max(before as u64))).unwrap_or(0);
+        let more = usize::try_from(self.body.remaining().min(AHEAD.max(before as u64))).unwrap_or(0);
         self.ahead.resize(before + more, 0);
         let outcome = self.body.read_exact(&mut self.ahead[before..]);
         if outcome.is_err() {

@@ -30,17 +30,11 @@ const _: () = {
 
 impl Loan {
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Lent> {
-        self.0
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Use the exchange, if one is lent. Others who want it wait meanwhile, detached from the interpreter.
-    pub(super) fn with<R>(
-        &self,
-        py: Python<'_>,
-        use_it: impl for<'e> FnOnce(&mut Exchange<'e>) -> R,
-    ) -> Option<R> {
+    pub(super) fn with<R>(&self, py: Python<'_>, use_it: impl for<'e> FnOnce(&mut Exchange<'e>) -> R) -> Option<R> {
         let mut lent = self.lock(py);
         let pointer = lent.0.as_mut()?;
         // SAFETY: `lend` set the pointer from a `&mut Exchange` that stays borrowed until it has cleared it again, which
@@ -51,12 +45,7 @@ impl Loan {
 
     /// Run `application` while `with` may use `exchange`.
     #[inline]
-    pub(super) fn lend<R>(
-        &self,
-        py: Python<'_>,
-        exchange: &mut Exchange<'_>,
-        application: impl FnOnce() -> R,
-    ) -> R {
+    pub(super) fn lend<R>(&self, py: Python<'_>, exchange: &mut Exchange<'_>, application: impl FnOnce() -> R) -> R {
         self.lock(py).0 = Some(NonNull::from(exchange).cast());
         let _ending = Ending { loan: self, py };
         application()

@@ -73,9 +73,7 @@ impl Wsgi {
         }
         let script_name = script_name.trim_end_matches('/');
         if !script_name.is_empty() && !script_name.starts_with('/') {
-            return Err(PyValueError::new_err(format!(
-                "script_name must begin with a slash, not {script_name:?}"
-            )));
+            return Err(PyValueError::new_err(format!("script_name must begin with a slash, not {script_name:?}")));
         }
         let constants = Constants {
             multithread,
@@ -85,11 +83,7 @@ impl Wsgi {
             software: concat!("tricorn/", env!("CARGO_PKG_VERSION")),
         };
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let gateway = Arc::new(WsgiGateway {
-            number,
-            application: application.clone().unbind(),
-            constants,
-        });
+        let gateway = Arc::new(WsgiGateway { number, application: application.clone().unbind(), constants });
         Ok(Self { gateway })
     }
 }
@@ -104,16 +98,9 @@ impl Wsgi {
 impl Gateway for WsgiGateway {
     fn serve(&self, batch: &mut dyn Batch) {
         Python::attach(|py| {
-            let desk = DESK
-                .with_borrow_mut(Option::take)
-                .filter(|desk| desk.gateway == self.number);
-            let mut desk = desk.unwrap_or_else(|| {
-                Box::new(Desk {
-                    gateway: self.number,
-                    maker: Maker::new(),
-                    spare: None,
-                })
-            });
+            let desk = DESK.with_borrow_mut(Option::take).filter(|desk| desk.gateway == self.number);
+            let mut desk =
+                desk.unwrap_or_else(|| Box::new(Desk { gateway: self.number, maker: Maker::new(), spare: None }));
             while let Some(mut exchange) = batch.next() {
                 if let Err(failure) = self.answer(py, &mut desk, &mut exchange) {
                     self.fail(py, &mut exchange, &failure);
@@ -126,24 +113,13 @@ impl Gateway for WsgiGateway {
 
 impl WsgiGateway {
     /// Call the application for one request and send what it returns.
-    fn answer(
-        &self,
-        py: Python<'_>,
-        desk: &mut Desk,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<(), Failure> {
+    fn answer(&self, py: Python<'_>, desk: &mut Desk, exchange: &mut Exchange<'_>) -> Result<(), Failure> {
         let environ = desk.maker.environ(py, &self.constants, exchange)?;
         let (response, start_response) = match desk.spare.take() {
             Some(spare) => spare,
             None => Response::create(py)?,
         };
-        let outcome = self.call(
-            py,
-            response.get(),
-            environ,
-            start_response.bind(py),
-            exchange,
-        );
+        let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange);
         if Response::end(py, &response, &start_response) {
             desk.spare = Some((response, start_response));
         } else {
@@ -162,16 +138,9 @@ impl WsgiGateway {
     ) -> Result<(), Failure> {
         response.begin(py);
         let application = self.application.bind(py);
-        let returned = response.loan.lend(py, exchange, || {
-            application.call1((environ, start_response))
-        });
+        let returned = response.loan.lend(py, exchange, || application.call1((environ, start_response)));
         let returned = returned.map_err(|error| judge(py, response, error))?;
-        let outcome = Answer {
-            py,
-            response,
-            exchange,
-        }
-        .send(&returned);
+        let outcome = Answer { py, response, exchange }.send(&returned);
         if let Err(error) = answer::close(&returned) {
             report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);
         }
@@ -193,9 +162,5 @@ impl WsgiGateway {
 #[cold]
 fn judge(py: Python<'_>, response: &Response, error: PyErr) -> Failure {
     let noted = response.noted(py);
-    if noted.gone && error.is_instance_of::<PyBrokenPipeError>(py) {
-        Failure::Gone
-    } else {
-        Failure::Raised(error)
-    }
+    if noted.gone && error.is_instance_of::<PyBrokenPipeError>(py) { Failure::Gone } else { Failure::Raised(error) }
 }

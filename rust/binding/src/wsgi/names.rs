@@ -40,23 +40,13 @@ impl Meaning {
 pub(super) fn variable(name: &[u8]) -> Vec<u8> {
     let mut variable = Vec::with_capacity(5 + name.len());
     variable.extend_from_slice(b"HTTP_");
-    variable.extend(name.iter().map(|byte| {
-        if *byte == b'-' {
-            b'_'
-        } else {
-            byte.to_ascii_uppercase()
-        }
-    }));
+    variable.extend(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
     variable
 }
 
 /// What separates the values of a field that came more than once (RFC 9110 section 5.3, RFC 6265 section 5.4).
 pub(super) fn separator(name: &[u8]) -> &'static [u8] {
-    if name.eq_ignore_ascii_case(b"cookie") {
-        b"; "
-    } else {
-        b","
-    }
+    if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," }
 }
 
 const SLOTS: usize = 256;
@@ -90,9 +80,7 @@ pub(super) struct Named<'a, 'py> {
 
 impl Names {
     pub(super) fn new() -> Self {
-        Self {
-            slots: (0..SLOTS).map(|_| None).collect(),
-        }
+        Self { slots: (0..SLOTS).map(|_| None).collect() }
     }
 
     /// Hand the field to `use_it`.
@@ -107,11 +95,7 @@ impl Names {
         if name.len() > LONGEST_NAME {
             let slot = Slot::new(py, name)?;
             let value = latin1(py, value)?;
-            return use_it(Named {
-                meaning: slot.meaning,
-                variable: slot.variable.bind(py),
-                value,
-            });
+            return use_it(Named { meaning: slot.meaning, variable: slot.variable.bind(py), value });
         }
         let place = &mut self.slots[place(name)];
         let slot = match place {
@@ -119,11 +103,7 @@ impl Names {
             _ => place.insert(Slot::new(py, name)?),
         };
         let value = slot.value(py, value)?;
-        use_it(Named {
-            meaning: slot.meaning,
-            variable: slot.variable.bind(py),
-            value,
-        })
+        use_it(Named { meaning: slot.meaning, variable: slot.variable.bind(py), value })
     }
 }
 
@@ -131,9 +111,7 @@ impl Slot {
     #[cold]
     fn new(py: Python<'_>, name: &[u8]) -> PyResult<Self> {
         let variable = variable(name);
-        let common = COMMON
-            .iter()
-            .find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let common = COMMON.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
         let variable = match (common, std::str::from_utf8(&variable)) {
             // Interned, a key is found by comparing pointers. Interned strings may live for ever, so only these are.
             (Some(_), Ok(text)) => PyString::intern(py, text),

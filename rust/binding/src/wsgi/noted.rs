@@ -71,11 +71,7 @@ impl Noted {
     }
 
     /// Give the noted head to the engine.
-    pub(super) fn send_head(
-        &mut self,
-        exchange: &mut Exchange<'_>,
-        length: BodyLength,
-    ) -> Result<(), BadResponse> {
+    pub(super) fn send_head(&mut self, exchange: &mut Exchange<'_>, length: BodyLength) -> Result<(), BadResponse> {
         let (status, _) = self.text.split_at(self.status);
         let mut head = exchange.respond(status)?;
         let mut start = self.status;
@@ -99,9 +95,7 @@ impl Noted {
         self.clear_head();
         self.phase = Phase::Called;
         self.note_status(status)?;
-        let headers = headers
-            .cast::<PyList>()
-            .map_err(|_| Refusal::Headers(headers.clone()))?;
+        let headers = headers.cast::<PyList>().map_err(|_| Refusal::Headers(headers.clone()))?;
         for header in headers.iter() {
             self.note_header(&header)?;
         }
@@ -111,11 +105,8 @@ impl Noted {
 
     #[inline]
     fn note_status<'py>(&mut self, status: &Bound<'py, PyAny>) -> Result<(), Refusal<'py>> {
-        let text = status
-            .cast::<PyString>()
-            .map_err(|_| Refusal::Status(status.clone()))?;
-        push_latin1(&mut self.text, text)
-            .ok_or_else(|| Refusal::Latin1("the status", status.clone()))?;
+        let text = status.cast::<PyString>().map_err(|_| Refusal::Status(status.clone()))?;
+        push_latin1(&mut self.text, text).ok_or_else(|| Refusal::Latin1("the status", status.clone()))?;
         self.status = self.text.len();
         parse_status(&self.text).map(drop).map_err(Refusal::Bad)
     }
@@ -123,22 +114,15 @@ impl Noted {
     #[inline]
     fn note_header<'py>(&mut self, header: &Bound<'py, PyAny>) -> Result<(), Refusal<'py>> {
         let pair = header.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
-        let items = pair.and_then(|pair| {
-            Some((
-                pair.get_borrowed_item(0).ok()?,
-                pair.get_borrowed_item(1).ok()?,
-            ))
-        });
+        let items = pair.and_then(|pair| Some((pair.get_borrowed_item(0).ok()?, pair.get_borrowed_item(1).ok()?)));
         let Some((name, value)) = items else {
             return Err(Refusal::Header(header.clone()));
         };
-        let (Ok(name_text), Ok(value_text)) = (name.cast::<PyString>(), value.cast::<PyString>())
-        else {
+        let (Ok(name_text), Ok(value_text)) = (name.cast::<PyString>(), value.cast::<PyString>()) else {
             return Err(Refusal::Texts(name.to_owned(), value.to_owned()));
         };
         let start = self.text.len();
-        push_latin1(&mut self.text, &name_text)
-            .ok_or_else(|| Refusal::Latin1("a header's name", name.to_owned()))?;
+        push_latin1(&mut self.text, &name_text).ok_or_else(|| Refusal::Latin1("a header's name", name.to_owned()))?;
         let middle = self.text.len();
         push_latin1(&mut self.text, &value_text)
             .ok_or_else(|| Refusal::Latin1("a header's value", value.to_owned()))?;
@@ -188,10 +172,7 @@ impl From<Refusal<'_>> for PyErr {
                 kind(&value)
             )),
             Refusal::Latin1(what, text) => {
-                let shown = text.repr().map_or_else(
-                    |_| String::new(),
-                    |text| text.to_string_lossy().into_owned(),
-                );
+                let shown = text.repr().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
                 PyValueError::new_err(format!(
                     "start_response(): {what} holds a character that Latin-1 cannot express, encode it first: {shown}"
                 ))

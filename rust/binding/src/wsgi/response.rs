@@ -10,9 +10,7 @@ use super::noted::{Noted, Phase};
 use super::report::kind;
 use engine::connection::BodyLength;
 use engine::drive::Exchange;
-use pyo3::exceptions::{
-    PyBaseException, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyBaseException, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -34,13 +32,7 @@ pub(super) struct Response {
 impl Response {
     /// A response object with its two bound methods, of which it keeps `write` and gives `start_response`.
     pub(super) fn create(py: Python<'_>) -> PyResult<(Py<Self>, Py<PyAny>)> {
-        let response = Bound::new(
-            py,
-            Self {
-                noted: Mutex::default(),
-                loan: Loan::default(),
-            },
-        )?;
+        let response = Bound::new(py, Self { noted: Mutex::default(), loan: Loan::default() })?;
         let start_response = response.getattr(intern!(py, "start_response"))?.unbind();
         response.get().noted(py).write = Some(response.getattr(intern!(py, "write"))?.unbind());
         Ok((response.unbind(), start_response))
@@ -49,9 +41,7 @@ impl Response {
     /// What has been noted. Held for moments only, never while Python code runs.
     #[inline]
     pub(super) fn noted(&self, py: Python<'_>) -> MutexGuard<'_, Noted> {
-        self.noted
-            .lock_py_attached(py)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Break the cycle response, `write`, response, so that the object goes as soon as the application lets go of it.
@@ -73,10 +63,7 @@ impl Response {
         let mut noted = response.get().noted(py);
         noted.end();
         // Three references to the response: the caller's, and one of each bound method.
-        noted
-            .write
-            .as_ref()
-            .is_some_and(|write| is_unique(py, write))
+        noted.write.as_ref().is_some_and(|write| is_unique(py, write))
             && is_unique(py, start_response)
             && references(py, response) == 3
     }
@@ -109,25 +96,20 @@ impl Response {
             drop(noted);
             return Err(refusal.into());
         }
-        noted
-            .write
-            .as_ref()
-            .map(|write| write.clone_ref(py))
-            .ok_or_else(over)
+        noted.write.as_ref().map(|write| write.clone_ref(py)).ok_or_else(over)
     }
 
     /// PEP 3333: send `data` before returning. For frameworks that cannot return their output.
     #[pyo3(signature = (data))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let data = data.cast::<PyBytes>().map_err(|_| {
-            PyTypeError::new_err(format!(
-                "write(): the data must be bytes, not {}",
-                kind(data)
-            ))
-        })?;
+        let data = data
+            .cast::<PyBytes>()
+            .map_err(|_| PyTypeError::new_err(format!("write(): the data must be bytes, not {}", kind(data))))?;
         let data = data.as_bytes();
         self.loan.with(py, |exchange| self.write_now(py, exchange, data)).unwrap_or_else(|| {
-            Err(PyRuntimeError::new_err("write() was called after the application had returned; only it may call write()"))
+            Err(PyRuntimeError::new_err(
+                "write() was called after the application had returned; only it may call write()",
+            ))
         })
     }
 
@@ -141,11 +123,7 @@ impl Response {
     }
 
     fn __clear__(&self) {
-        let write = self
-            .noted
-            .try_lock()
-            .ok()
-            .and_then(|mut noted| noted.write.take());
+        let write = self.noted.try_lock().ok().and_then(|mut noted| noted.write.take());
         drop(write);
     }
 }
@@ -163,9 +141,7 @@ impl Response {
             if noted.phase != Phase::Sent {
                 noted
                     .send_head(exchange, BodyLength::Unknown)
-                    .map_err(|bad| {
-                        PyValueError::new_err(format!("the response cannot be sent: {bad}"))
-                    })?;
+                    .map_err(|bad| PyValueError::new_err(format!("the response cannot be sent: {bad}")))?;
             }
         }
         for piece in data.chunks(PIECE) {
@@ -176,9 +152,7 @@ impl Response {
             }
             if queued.excess {
                 self.noted(py).excess = true;
-                return Err(PyValueError::new_err(
-                    "write(): more data than the declared Content-Length",
-                ));
+                return Err(PyValueError::new_err("write(): more data than the declared Content-Length"));
             }
         }
         Ok(())
@@ -198,10 +172,7 @@ fn gone() -> PyErr {
 /// The exception of an `exc_info` triple, which keeps its traceback.
 #[cold]
 fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let triple = exc_info
-        .cast::<PyTuple>()
-        .ok()
-        .filter(|triple| triple.len() == 3);
+    let triple = exc_info.cast::<PyTuple>().ok().filter(|triple| triple.len() == 3);
     let error = triple.and_then(|triple| triple.get_item(1).ok());
     match error.filter(pyo3::types::PyAnyMethods::is_instance_of::<PyBaseException>) {
         Some(error) => Ok(PyErr::from_value(error)),
