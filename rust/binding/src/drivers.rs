@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use engine::drive::{Gateway, Interrupted, Supervisor};
-use engine::net::Listener;
+use engine::net::{Attention, Listener, Listeners};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -23,16 +23,16 @@ pub(crate) struct BlockingDriver {
 impl BlockingDriver {
     #[new]
     fn new(
-        gateway: PyRef<'_, Wsgi>,
+        gateway: &Wsgi,
         listeners: Vec<RawFd>,
-        settings: PyRef<'_, EngineSettings>,
-        scoreboard: PyRef<'_, Scoreboard>,
+        settings: &EngineSettings,
+        scoreboard: &Scoreboard,
         child: usize,
         threads: usize,
     ) -> PyResult<Self> {
         let context = Arc::new(settings.context(&scoreboard.board, child)?);
         let gateway: Arc<dyn Gateway> = gateway.gateway();
-        let driver = engine::drive::BlockingDriver::new(gateway, duplicates(&listeners)?, context, threads)?;
+        let driver = engine::drive::BlockingDriver::new(gateway, duplicates(listeners)?, context, threads)?;
         Ok(Self { driver })
     }
 
@@ -64,11 +64,11 @@ struct PythonSupervisor {
 }
 
 impl Supervisor for PythonSupervisor {
-    fn attend(&mut self, watched: bool) -> Result<(), Interrupted> {
+    fn attend(&mut self, attention: Attention) -> Result<(), Interrupted> {
         let attended = Python::attach(|py| {
             py.check_signals()?;
             match &self.on_watch {
-                Some(on_watch) if watched => on_watch.call0(py).map(drop),
+                Some(on_watch) if attention == Attention::Watched => on_watch.call0(py).map(drop),
                 Some(_) | None => Ok(()),
             }
         });
@@ -90,17 +90,17 @@ impl ReactorDriver {
     #[new]
     fn new(
         py: Python<'_>,
-        gateway: PyRef<'_, Wsgi>,
+        gateway: &Wsgi,
         listeners: Vec<RawFd>,
-        settings: PyRef<'_, EngineSettings>,
-        scoreboard: PyRef<'_, Scoreboard>,
+        settings: &EngineSettings,
+        scoreboard: &Scoreboard,
         child: usize,
         threads: usize,
     ) -> PyResult<Self> {
         let context = Arc::new(settings.context(&scoreboard.board, child)?);
         let gateway: Arc<dyn Gateway> = gateway.gateway();
         let parallel = runs_in_parallel(py)?;
-        let driver = engine::drive::ReactorDriver::new(gateway, duplicates(&listeners)?, context, threads, parallel)?;
+        let driver = engine::drive::ReactorDriver::new(gateway, duplicates(listeners)?, context, threads, parallel)?;
         Ok(Self { driver })
     }
 
@@ -127,13 +127,13 @@ fn runs_in_parallel(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-fn duplicates(fds: &[RawFd]) -> PyResult<Vec<Listener>> {
+fn duplicates(fds: Vec<RawFd>) -> PyResult<Listeners> {
     if fds.is_empty() {
         return Err(PyValueError::new_err("listeners: there must be at least one"));
     }
-    let listener = |fd: &RawFd| {
-        let fd = borrow(*fd).ok_or_else(|| PyValueError::new_err(format!("listeners: {fd} is not a descriptor")))?;
+    let listener = |fd: RawFd| {
+        let fd = borrow(fd).ok_or_else(|| PyValueError::new_err(format!("listeners: {fd} is not a descriptor")))?;
         Listener::duplicate(fd).map_err(PyErr::from)
     };
-    fds.iter().map(listener).collect()
+    fds.into_iter().map(listener).collect::<PyResult<_>>().map(Listeners::new)
 }

@@ -92,10 +92,7 @@ impl EngineSettings {
         Ok(Self {
             protocol: Arc::new(Protocol { limits, timeouts, server }),
             spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
-            bounds: Bounds {
-                connections_per_child: max_connections_per_child,
-                open_connections: max_open_connections,
-            },
+            bounds: Bounds { connections_per_child: max_connections_per_child, open_connections: max_open_connections },
             error_log_fd,
             level,
             log_name,

@@ -6,6 +6,7 @@
 //! different moments. What is read is untrusted: nothing indexes by it, and only sizing, fairness and display rest on it.
 #![allow(unsafe_code)] // One shared mapping, made here and seen as rows of atomics.
 
+use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ pub struct ChildFacts {
 /// The mapping. Children are rows, threads are slots of a row.
 #[derive(Debug)]
 pub struct Scoreboard {
-    base: NonNull<u8>,
+    base: NonNull<c_void>,
     length: usize,
     children: usize,
     threads: usize,
@@ -128,7 +129,7 @@ impl Scoreboard {
         let base = unsafe {
             mmap_anonymous(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)
         }?;
-        let Some(base) = NonNull::new(base.cast::<u8>()) else {
+        let Some(base) = NonNull::new(base) else {
             return Err(io::Error::other("the system mapped the scoreboard at address zero"));
         };
         Ok(Self { base, length, children, threads })
@@ -155,7 +156,7 @@ impl Scoreboard {
         let offset = self.children * size_of::<ChildCells>() + child * self.threads * size_of::<SlotCells>();
         assert!(child < self.children, "child {child} has no row");
         // SAFETY: `offset` is within the mapping, because the row is; rows are a multiple of the slots' alignment long.
-        let first = unsafe { self.base.as_ptr().add(offset) };
+        let first = unsafe { self.base.as_ptr().byte_add(offset) };
         // SAFETY: `threads` slots follow there, zeroed or written as atomics only.
         unsafe { std::slice::from_raw_parts(first.cast::<SlotCells>(), self.threads) }
     }
@@ -172,7 +173,9 @@ impl Scoreboard {
 
     /// Empties the row of a child that is gone. Run by the parent.
     pub fn clear(&self, child: usize) {
-        let Some(row) = self.rows().get(child) else { return };
+        let Some(row) = self.rows().get(child) else {
+            return;
+        };
         row.state.store(ChildState::Empty as u32, Relaxed);
         for cell in [&row.pid, &row.connections, &row.busy, &row.queued] {
             cell.store(0, Relaxed);
@@ -210,9 +213,11 @@ impl Scoreboard {
     /// The fewest connections that any ready child but `child` has open; None when there is no other.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self, child: usize) -> Option<u32> {
-        let others = self.rows().iter().enumerate().filter(|(other, row)| {
-            *other != child && row.state.load(Relaxed) == ChildState::Ready as u32
-        });
+        let others = self
+            .rows()
+            .iter()
+            .enumerate()
+            .filter(|(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
         others.map(|(_, row)| row.connections.load(Relaxed)).min()
     }
 }
@@ -221,7 +226,7 @@ impl Drop for Scoreboard {
     fn drop(&mut self) {
         // SAFETY: exactly this mapping was made by `new`, and no reference into it outlives the value.
         // A failure would leave the mapping in place, which harms nobody.
-        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
+        let _ = unsafe { munmap(self.base.as_ptr(), self.length) };
     }
 }
 

@@ -1,5 +1,7 @@
 //! Both drivers over real sockets, with a gateway made of Rust: what they promise does not depend on Python.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -13,7 +15,7 @@ use engine::drive::{
     Batch, BlockingDriver, Bounds, Context, Exchange, Gateway, Interrupted, ReactorDriver, Retired, Spool, Supervisor,
 };
 use engine::log::{ErrorLog, Level};
-use engine::net::Listener;
+use engine::net::{Attention, Listener, Listeners};
 use engine::scoreboard::{OwnRow, Scoreboard};
 use engine::timeouts::{Rate, Timeouts};
 
@@ -66,7 +68,7 @@ fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
 struct NoSupervisor;
 
 impl Supervisor for NoSupervisor {
-    fn attend(&mut self, _watched: bool) -> Result<(), Interrupted> {
+    fn attend(&mut self, _attention: Attention) -> Result<(), Interrupted> {
         Ok(())
     }
 }
@@ -100,11 +102,7 @@ struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self {
-            threads: 2,
-            timeouts: Timeouts::default(),
-            connections_per_child: 0,
-        }
+        Self { threads: 2, timeouts: Timeouts::default(), connections_per_child: 0 }
     }
 }
 
@@ -116,20 +114,14 @@ impl Server {
         board.claim(0, std::process::id(), 1);
         let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
         let context = Arc::new(Context {
-            protocol: Arc::new(Protocol {
-                timeouts: shape.timeouts,
-                ..Protocol::default()
-            }),
+            protocol: Arc::new(Protocol { timeouts: shape.timeouts, ..Protocol::default() }),
             spool: Spool {
                 directory: std::env::temp_dir(),
                 request_memory: 1 << 16,
                 response_memory: 1 << 16,
                 response_limit: 1 << 30,
             },
-            bounds: Bounds {
-                connections_per_child: shape.connections_per_child,
-                open_connections: 1000,
-            },
+            bounds: Bounds { connections_per_child: shape.connections_per_child, open_connections: 1000 },
             error_log: ErrorLog::new(stderr, Level::Warning, "test".to_owned()),
             access_log: None,
             row: OwnRow::new(Arc::clone(&board), 0).unwrap(),
@@ -141,7 +133,7 @@ impl Server {
             most_inside: AtomicUsize::new(0),
         });
         let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
-        let listeners = vec![Listener::duplicate(listener.as_fd()).unwrap()];
+        let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
         let (driver, count) = match kind {
             Kind::Blocking => {
                 let driver = BlockingDriver::new(gateway, listeners, context, shape.threads).unwrap();
@@ -165,15 +157,7 @@ impl Server {
             })
         });
         let threads = threads.collect();
-        Self {
-            address,
-            driver,
-            board,
-            paths,
-            threads,
-            done,
-            _listener: listener,
-        }
+        Self { address, driver, board, paths, threads, done, _listener: listener }
     }
 
     fn connect(&self) -> TcpStream {
@@ -183,9 +167,7 @@ impl Server {
     }
 
     fn get(&self, stream: &mut TcpStream, path: &str) -> String {
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
-            .unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
         read_answer(stream)
     }
 
@@ -212,6 +194,11 @@ impl Server {
     }
 }
 
+fn get(stream: &mut TcpStream, path: &str) -> String {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    read_answer(stream)
+}
+
 /// One answer with a Content-Length, head and body.
 fn read_answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -221,12 +208,7 @@ fn read_answer(stream: &mut TcpStream) -> String {
         bytes.push(byte[0]);
     }
     let head = String::from_utf8(bytes).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "))
-        .unwrap()
-        .parse()
-        .unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     head + &String::from_utf8(body).unwrap()
@@ -252,7 +234,7 @@ fn kept_alive_requests_and_their_counts() {
         let server = Server::start(kind, Shape::default());
         let mut stream = server.connect();
         for _ in 0..100 {
-            assert!(server.get(&mut stream, "/").ends_with("\r\n\r\nHello, world!"));
+            assert!(get(&mut stream, "/").ends_with("\r\n\r\nHello, world!"));
         }
         wait_until("the count", || server.board.facts()[0].requests == 100);
         assert_eq!(server.board.facts()[0].connections, 1);
@@ -271,11 +253,7 @@ fn pipelined_requests_are_answered_in_order() {
         for index in 0..50 {
             let body = format!("number {index}");
             bytes.extend(
-                format!(
-                    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                )
-                .bytes(),
+                format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()).bytes(),
             );
         }
         stream.write_all(&bytes).unwrap();
@@ -297,10 +275,7 @@ fn a_body_that_comes_byte_by_byte_is_whole_and_so_is_a_large_one() {
         }
         assert!(read_answer(&mut stream).ends_with("abc"));
         let large = "y".repeat(3_000_000);
-        let head = format!(
-            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-            large.len()
-        );
+        let head = format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", large.len());
         let mut writer = stream.try_clone().unwrap();
         let sent = large.clone();
         let sending = thread::spawn(move || {
@@ -315,19 +290,13 @@ fn a_body_that_comes_byte_by_byte_is_whole_and_so_is_a_large_one() {
 
 #[test]
 fn a_slow_handler_does_not_keep_others_from_being_received_and_served() {
-    let server = Server::start(
-        Kind::Reactor,
-        Shape {
-            threads: 2,
-            ..Shape::default()
-        },
-    );
+    let server = Server::start(Kind::Reactor, Shape { threads: 2, ..Shape::default() });
     let mut slow = server.connect();
     slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     wait_until("the slow request", || server.board.facts()[0].busy == 1);
     let mut quick = server.connect();
     for _ in 0..20 {
-        assert!(server.get(&mut quick, "/").ends_with("Hello, world!"));
+        assert!(get(&mut quick, "/").ends_with("Hello, world!"));
     }
     server.paths.gate.wait();
     assert!(read_answer(&mut slow).ends_with("through"));
@@ -336,13 +305,7 @@ fn a_slow_handler_does_not_keep_others_from_being_received_and_served() {
 
 #[test]
 fn with_every_thread_busy_requests_are_still_received_refused_and_then_served() {
-    let server = Server::start(
-        Kind::Reactor,
-        Shape {
-            threads: 1,
-            ..Shape::default()
-        },
-    );
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, ..Shape::default() });
     let mut slow = server.connect();
     slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     wait_until("the slow request", || server.board.facts()[0].busy == 1);
@@ -366,13 +329,7 @@ fn with_every_thread_busy_requests_are_still_received_refused_and_then_served() 
 
 #[test]
 fn many_slow_handlers_run_side_by_side_and_never_more_than_the_threads() {
-    let server = Server::start(
-        Kind::Reactor,
-        Shape {
-            threads: 4,
-            ..Shape::default()
-        },
-    );
+    let server = Server::start(Kind::Reactor, Shape { threads: 4, ..Shape::default() });
     let clients: Vec<_> = (0..12).map(|_| server.connect()).collect();
     let clients: Vec<_> = clients
         .into_iter()
@@ -394,55 +351,36 @@ fn many_slow_handlers_run_side_by_side_and_never_more_than_the_threads() {
 
 #[test]
 fn a_reader_that_does_not_read_holds_no_thread() {
-    let server = Server::start(
-        Kind::Reactor,
-        Shape {
-            threads: 1,
-            ..Shape::default()
-        },
-    );
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, ..Shape::default() });
     let mut lazy = server.connect();
-    lazy.write_all(b"GET /big/30000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-        .unwrap();
+    lazy.write_all(b"GET /big/30000000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     wait_until("the large answer", || server.board.facts()[0].requests == 1);
     let mut honest = server.connect();
-    assert!(server.get(&mut honest, "/").ends_with("Hello, world!"));
-    assert_eq!(
-        read_answer(&mut lazy).len() - 30_000_000,
-        read_answer_head_length(&server)
-    );
+    assert!(get(&mut honest, "/").ends_with("Hello, world!"));
+    assert_eq!(read_answer(&mut lazy).len() - 30_000_000, read_answer_head_length(&server));
     server.stop();
 }
 
 fn read_answer_head_length(server: &Server) -> usize {
     let mut stream = server.connect();
-    let small = server.get(&mut stream, "/big/10000000");
+    let small = get(&mut stream, "/big/10000000");
     small.len() - 10_000_000
 }
 
 #[test]
 fn retiring_answers_what_was_read_and_ends_idle_connections() {
     both(|kind| {
-        let server = Server::start(
-            kind,
-            Shape {
-                threads: 3,
-                ..Shape::default()
-            },
-        );
+        let server = Server::start(kind, Shape { threads: 3, ..Shape::default() });
         let mut idle = server.connect();
-        server.get(&mut idle, "/");
+        get(&mut idle, "/");
         let mut under_way = server.connect();
         under_way.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         wait_until("the request under way", || server.board.facts()[0].busy == 1);
         server.retire();
         server.paths.gate.wait();
         let answered = read_answer(&mut under_way);
-        assert!(
-            answered.contains("Connection: close") && answered.ends_with("through"),
-            "{answered}"
-        );
-        let late = server.get(&mut idle, "/");
+        assert!(answered.contains("Connection: close") && answered.ends_with("through"), "{answered}");
+        let late = get(&mut idle, "/");
         assert!(late.contains("Connection: close"), "{late}");
         assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
         server.join();
@@ -452,16 +390,10 @@ fn retiring_answers_what_was_read_and_ends_idle_connections() {
 #[test]
 fn a_child_retires_after_its_number_of_connections() {
     both(|kind| {
-        let server = Server::start(
-            kind,
-            Shape {
-                connections_per_child: 3,
-                ..Shape::default()
-            },
-        );
+        let server = Server::start(kind, Shape { connections_per_child: 3, ..Shape::default() });
         for _ in 0..3 {
             let mut stream = server.connect();
-            assert!(server.get(&mut stream, "/").ends_with("Hello, world!"));
+            assert!(get(&mut stream, "/").ends_with("Hello, world!"));
         }
         let reached = match &*server.driver {
             Driver::Blocking(driver) => driver.reached_limit(),
@@ -476,26 +408,12 @@ fn a_child_retires_after_its_number_of_connections() {
 fn deadlines_are_acted_on() {
     both(|kind| {
         let short = Rate::fixed(Duration::from_millis(50));
-        let timeouts = Timeouts {
-            header: short,
-            body: short,
-            keep_alive: Duration::from_millis(50),
-            ..Timeouts::default()
-        };
-        let server = Server::start(
-            kind,
-            Shape {
-                timeouts,
-                threads: 4,
-                ..Shape::default()
-            },
-        );
+        let timeouts =
+            Timeouts { header: short, body: short, keep_alive: Duration::from_millis(50), ..Timeouts::default() };
+        let server = Server::start(kind, Shape { timeouts, threads: 4, ..Shape::default() });
         let mut silent = server.connect();
         assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0);
-        for begun in [
-            "GET / HT",
-            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
-        ] {
+        for begun in ["GET / HT", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"] {
             let mut stream = server.connect();
             stream.write_all(begun.as_bytes()).unwrap();
             let mut answered = String::new();
@@ -503,7 +421,7 @@ fn deadlines_are_acted_on() {
             assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
         }
         let mut kept = server.connect();
-        server.get(&mut kept, "/");
+        get(&mut kept, "/");
         assert_eq!(kept.read(&mut [0; 1]).unwrap(), 0);
         server.stop();
     });
@@ -525,13 +443,7 @@ fn an_exchange_left_without_an_answer_gets_a_500() {
 #[test]
 fn clients_that_reset_in_any_stage_leave_nothing() {
     both(|kind| {
-        let server = Server::start(
-            kind,
-            Shape {
-                threads: 4,
-                ..Shape::default()
-            },
-        );
+        let server = Server::start(kind, Shape { threads: 4, ..Shape::default() });
         for begun in [
             "",
             "GET / HT",
@@ -545,11 +457,9 @@ fn clients_that_reset_in_any_stage_leave_nothing() {
                 socket.unwrap();
             }
         }
-        wait_until("the end of every connection", || {
-            server.board.facts()[0].connections == 0
-        });
+        wait_until("the end of every connection", || server.board.facts()[0].connections == 0);
         let mut stream = server.connect();
-        assert!(server.get(&mut stream, "/").ends_with("Hello, world!"));
+        assert!(get(&mut stream, "/").ends_with("Hello, world!"));
         server.stop();
     });
 }

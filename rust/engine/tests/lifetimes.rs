@@ -1,10 +1,5 @@
 //! The life of a connection: stages, deadlines, keep-alive, retirement, lingering, memory.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod harness;
 
@@ -46,9 +41,7 @@ fn answer(connection: &mut Connection, now: Instant) -> Next {
 }
 
 fn refused(connection: &mut Connection, now: Instant) -> (u16, Next) {
-    let Expired::Reject(reject) = connection.expire(now) else {
-        panic!("is refused")
-    };
+    let Expired::Reject(reject) = connection.expire(now) else { panic!("is refused") };
     let mut out = Vec::new();
     connection.reject(&reject, &mut out);
     (decode(&out, false).0.status, connection.next_exchange(now))
@@ -58,14 +51,8 @@ fn refused(connection: &mut Connection, now: Instant) -> (u16, Next) {
 fn a_silent_client_is_closed_in_silence() {
     let start = Instant::now();
     let mut connection = connection(start);
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Head, Some(start + seconds(20)))
-    );
-    assert_eq!(
-        connection.expire(start + Duration::from_millis(19_999)),
-        Expired::NotYet
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Head, Some(start + seconds(20))));
+    assert_eq!(connection.expire(start + Duration::from_millis(19_999)), Expired::NotYet);
     assert_eq!(connection.expire(start + seconds(20)), Expired::Close);
 }
 
@@ -82,17 +69,10 @@ fn a_slow_head_is_refused_and_lingers_shortly() {
     let start = Instant::now();
     let mut connection = connection(start);
     feed(&mut connection, b"G", start + seconds(19));
-    assert_eq!(
-        connection.deadline(),
-        Some(start + seconds(20)),
-        "a byte buys no second"
-    );
+    assert_eq!(connection.deadline(), Some(start + seconds(20)), "a byte buys no second");
     let end = start + seconds(20);
     assert_eq!(refused(&mut connection, end), (408, Next::Linger));
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Linger, Some(end + seconds(2)))
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Linger, Some(end + seconds(2))));
     assert_eq!(connection.expire(end + seconds(2)), Expired::Close);
 }
 
@@ -103,16 +83,10 @@ fn a_body_has_its_own_clock_and_buys_time() {
     let begun = start + seconds(10);
     assert!(!feed(&mut connection, POST, begun));
     assert!(connection.wants_body());
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Body, Some(begun + seconds(20)))
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Body, Some(begun + seconds(20))));
     feed(&mut connection, &[0; 500], begun + seconds(1));
     assert_eq!(connection.deadline(), Some(begun + seconds(21)));
-    assert_eq!(
-        refused(&mut connection, begun + seconds(21)),
-        (408, Next::Linger)
-    );
+    assert_eq!(refused(&mut connection, begun + seconds(21)), (408, Next::Linger));
 }
 
 #[test]
@@ -121,31 +95,14 @@ fn the_application_has_no_deadline_and_the_answer_has() {
     let mut connection = connection(start);
     assert!(feed(&mut connection, GET, start));
     connection.enter_queue(start);
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Queued, None)
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Queued, None));
     connection.enter_handler(start);
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Handler, None)
-    );
-    connection
-        .respond(b"200 OK", &mut Vec::new())
-        .unwrap()
-        .finish(BodyLength::Known(9))
-        .unwrap();
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Handler, None));
+    connection.respond(b"200 OK", &mut Vec::new()).unwrap().finish(BodyLength::Known(9)).unwrap();
     connection.enter_write(start);
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Write, Some(start + seconds(60)))
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Write, Some(start + seconds(60))));
     connection.sent(1, start + seconds(50));
-    assert_eq!(
-        connection.deadline(),
-        Some(start + seconds(110)),
-        "without a rate, progress starts the clock anew"
-    );
+    assert_eq!(connection.deadline(), Some(start + seconds(110)), "without a rate, progress starts the clock anew");
     assert_eq!(connection.expire(start + seconds(110)), Expired::Close);
     assert!(!connection.persistent());
 }
@@ -153,19 +110,9 @@ fn the_application_has_no_deadline_and_the_answer_has() {
 #[test]
 fn a_rate_for_answers_counts_the_whole_answer() {
     let start = Instant::now();
-    let response = Rate {
-        initial: seconds(10),
-        maximum: Some(seconds(12)),
-        min_rate: Some(100),
-    };
-    let timeouts = Timeouts {
-        response,
-        ..Timeouts::default()
-    };
-    let protocol = Arc::new(Protocol {
-        timeouts,
-        ..Protocol::default()
-    });
+    let response = Rate { initial: seconds(10), maximum: Some(seconds(12)), min_rate: Some(100) };
+    let timeouts = Timeouts { response, ..Timeouts::default() };
+    let protocol = Arc::new(Protocol { timeouts, ..Protocol::default() });
     let mut connection = Connection::new(protocol, start);
     assert!(feed(&mut connection, GET, start));
     connection.enter_write(start);
@@ -181,38 +128,20 @@ fn keep_alive_ends_in_silence_and_the_next_head_has_a_new_clock() {
     let mut connection = connection(start);
     assert!(feed(&mut connection, GET, start));
     assert_eq!(answer(&mut connection, start), Next::KeepAlive);
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::KeepAlive, Some(start + seconds(5)))
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::KeepAlive, Some(start + seconds(5))));
     let begun = start + seconds(4);
     assert!(!feed(&mut connection, b"GET", begun));
-    assert_eq!(
-        (connection.stage(), connection.deadline()),
-        (Stage::Head, Some(begun + seconds(20)))
-    );
+    assert_eq!((connection.stage(), connection.deadline()), (Stage::Head, Some(begun + seconds(20))));
     assert!(feed(&mut connection, &GET[3..], begun));
-    assert_eq!(
-        (connection.requests(), answer(&mut connection, begun)),
-        (2, Next::KeepAlive)
-    );
+    assert_eq!((connection.requests(), answer(&mut connection, begun)), (2, Next::KeepAlive));
     assert_eq!(connection.expire(begun + seconds(5)), Expired::Close);
 }
 
 #[test]
 fn keep_alive_can_be_turned_off() {
     let start = Instant::now();
-    let timeouts = Timeouts {
-        keep_alive: Duration::ZERO,
-        ..Timeouts::default()
-    };
-    let mut connection = Connection::new(
-        Arc::new(Protocol {
-            timeouts,
-            ..Protocol::default()
-        }),
-        start,
-    );
+    let timeouts = Timeouts { keep_alive: Duration::ZERO, ..Timeouts::default() };
+    let mut connection = Connection::new(Arc::new(Protocol { timeouts, ..Protocol::default() }), start);
     assert!(feed(&mut connection, GET, start));
     assert!(!connection.persistent());
     assert_eq!(answer(&mut connection, start), Next::Linger);
@@ -221,20 +150,13 @@ fn keep_alive_can_be_turned_off() {
 #[test]
 fn requests_per_connection_are_counted() {
     let start = Instant::now();
-    let limits = Limits {
-        requests_per_connection: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { requests_per_connection: 2, ..Limits::default() };
     let mut connection = Connection::new(protocol(limits), start);
     assert!(feed(&mut connection, &[GET, GET, GET].concat(), start));
     assert_eq!(answer(&mut connection, start), Next::Request);
     assert!(feed(&mut connection, b"", start));
     assert!(!connection.persistent());
-    assert_eq!(
-        answer(&mut connection, start),
-        Next::Linger,
-        "the third is not answered"
-    );
+    assert_eq!(answer(&mut connection, start), Next::Linger, "the third is not answered");
 }
 
 #[test]
@@ -263,11 +185,7 @@ fn retiring_ends_idle_connections_but_not_requests_on_their_way() {
     let mut out = Vec::new();
     respond(&mut announced, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
     announced.retire();
-    assert_eq!(
-        announced.next_exchange(start),
-        Next::Request,
-        "what was read is answered"
-    );
+    assert_eq!(announced.next_exchange(start), Next::Request, "what was read is answered");
     assert!(feed(&mut announced, b"", start));
     assert_eq!(answer(&mut announced, start), Next::Linger);
 }
@@ -275,27 +193,15 @@ fn retiring_ends_idle_connections_but_not_requests_on_their_way() {
 #[test]
 fn lingering_is_bounded_in_time_and_bytes() {
     let start = Instant::now();
-    let limits = Limits {
-        body: 10,
-        ..Limits::default()
-    };
+    let limits = Limits { body: 10, ..Limits::default() };
     let mut connection = Connection::new(protocol(limits), start);
     connection.receive(POST, start);
-    let Step::Reject(reject) = connection.step(&mut Vec::new(), start) else {
-        panic!("is refused")
-    };
+    let Step::Reject(reject) = connection.step(&mut Vec::new(), start) else { panic!("is refused") };
     connection.reject(&reject, &mut Vec::new());
     connection.receive(b"more", start);
-    assert!(
-        matches!(connection.step(&mut Vec::new(), start), Step::End),
-        "nothing is read any more"
-    );
+    assert!(matches!(connection.step(&mut Vec::new(), start), Step::End), "nothing is read any more");
     assert_eq!(connection.next_exchange(start), Next::Linger);
-    assert_eq!(
-        connection.deadline(),
-        Some(start + seconds(2)),
-        "a silent client is not waited for"
-    );
+    assert_eq!(connection.deadline(), Some(start + seconds(2)), "a silent client is not waited for");
     assert!(connection.lingered(1, start + seconds(1)));
     assert_eq!(connection.deadline(), Some(start + seconds(3)));
     assert!(connection.lingered(1, start + seconds(29)));
@@ -330,12 +236,8 @@ fn the_end_of_the_peer_in_every_stage() {
 #[test]
 fn the_client_is_told_to_continue_only_when_it_waits() {
     let start = Instant::now();
-    let expecting =
-        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
-    for (extra, interim) in [
-        (&b""[..], &b"HTTP/1.1 100 Continue\r\n\r\n"[..]),
-        (b"a", b""),
-    ] {
+    let expecting = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    for (extra, interim) in [(&b""[..], &b"HTTP/1.1 100 Continue\r\n\r\n"[..]), (b"a", b"")] {
         let mut connection = connection(start);
         connection.receive(&[expecting, extra].concat(), start);
         let mut out = Vec::new();
@@ -357,10 +259,7 @@ fn the_head_stays_while_the_body_comes() {
         assert_eq!(connection.head().method(), b"POST");
     }
     assert_eq!(connection.head().host(), Some(&b"a"[..]));
-    assert_eq!(
-        (connection.stage(), connection.requests()),
-        (Stage::Queued, 1)
-    );
+    assert_eq!((connection.stage(), connection.requests()), (Stage::Queued, 1));
 }
 
 /// A head that comes byte by byte must not cost the square of its length: a thousand times the bytes may take some
@@ -368,19 +267,12 @@ fn the_head_stays_while_the_body_comes() {
 #[test]
 fn a_large_head_byte_by_byte_finishes() {
     let start = Instant::now();
-    let limits = Limits {
-        head: 1 << 24,
-        field_size: 1 << 24,
-        ..Limits::default()
-    };
+    let limits = Limits { head: 1 << 24, field_size: 1 << 24, ..Limits::default() };
     let mut connection = Connection::new(protocol(limits), start);
     connection.receive(b"GET / HTTP/1.1\r\nHost: a\r\nA: ", start);
     for _ in 0..(1 << 20) {
         connection.receive(b"b", start);
-        assert!(matches!(
-            connection.step(&mut Vec::new(), start),
-            Step::NeedData
-        ));
+        assert!(matches!(connection.step(&mut Vec::new(), start), Step::NeedData));
     }
     assert!(feed(&mut connection, b"\r\n\r\n", start));
 }

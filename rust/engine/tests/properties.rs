@@ -1,11 +1,6 @@
 //! What must hold for all inputs: cutting changes nothing, framing decodes to what was framed, deadlines are monotonic,
 //! nothing panics.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod harness;
 
@@ -46,25 +41,13 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn small() -> Limits {
-    Limits {
-        request_line: 40,
-        fields: 6,
-        field_size: 40,
-        head: 160,
-        body: 20,
-        requests_per_connection: 0,
-    }
+    Limits { request_line: 40, fields: 6, field_size: 40, head: 160, body: 20, requests_per_connection: 0 }
 }
 
 /// What may not depend on how the bytes were cut.
 fn essence(session: Session) -> (Vec<harness::Request>, Option<u16>, bool, bool) {
     let closes = session.closes();
-    (
-        session.requests,
-        session.reject.map(|reject| reject.status),
-        session.ended,
-        closes,
-    )
+    (session.requests, session.reject.map(|reject| reject.status), session.ended, closes)
 }
 
 fn cut<'a>(input: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
@@ -239,43 +222,15 @@ proptest! {
 #[test]
 fn fields_are_judged_alike_for_every_byte() {
     for byte in 0..=255_u8 {
-        let name = [
-            b"GET / HTTP/1.1\r\nHost: a\r\nA",
-            &[byte][..],
-            b"B: c\r\n\r\n",
-        ]
-        .concat();
+        let name = [b"GET / HTTP/1.1\r\nHost: a\r\nA", &[byte][..], b"B: c\r\n\r\n"].concat();
         // A colon ends the name, so that the line is another field and a good one.
         let good = engine::http::fields::is_token_byte(byte) || byte == b':';
-        assert_eq!(
-            drive(Limits::default(), [name.as_slice()], false)
-                .reject
-                .is_none(),
-            good,
-            "name {byte}"
-        );
-        let value = [
-            b"GET / HTTP/1.1\r\nHost: a\r\nA: b",
-            &[byte][..],
-            b"c\r\n\r\n",
-        ]
-        .concat();
+        assert_eq!(drive(Limits::default(), [name.as_slice()], false).reject.is_none(), good, "name {byte}");
+        let value = [b"GET / HTTP/1.1\r\nHost: a\r\nA: b", &[byte][..], b"c\r\n\r\n"].concat();
         let good = engine::http::fields::is_value_byte(byte);
-        assert_eq!(
-            drive(Limits::default(), [value.as_slice()], false)
-                .reject
-                .is_none(),
-            good,
-            "value {byte}"
-        );
+        assert_eq!(drive(Limits::default(), [value.as_slice()], false).reject.is_none(), good, "value {byte}");
         let target = [b"GET /a", &[byte][..], b"41 HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
         let good = byte.is_ascii_graphic() && byte != b'#';
-        assert_eq!(
-            drive(Limits::default(), [target.as_slice()], false)
-                .reject
-                .is_none(),
-            good,
-            "target {byte}"
-        );
+        assert_eq!(drive(Limits::default(), [target.as_slice()], false).reject.is_none(), good, "target {byte}");
     }
 }

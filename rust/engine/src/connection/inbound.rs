@@ -198,10 +198,7 @@ impl Inbound {
                     trailer_size: limits.field_size,
                     trailer_section: limits.head,
                 };
-                State::Chunked {
-                    decoder: Decoder::new(&bounds),
-                    count: 0,
-                }
+                State::Chunked { decoder: Decoder::new(&bounds), count: 0 }
             }
         };
         Ok(())
@@ -286,10 +283,7 @@ mod tests {
 
     fn steps(inbound: &mut Inbound, bytes: &[u8]) {
         inbound.receive(bytes);
-        while matches!(
-            inbound.step(&Limits::default(), &mut Vec::new()),
-            Found::Head | Found::Body(_)
-        ) {}
+        while matches!(inbound.step(&Limits::default(), &mut Vec::new()), Found::Head | Found::Body(_)) {}
     }
 
     fn held(inbound: &Inbound) -> usize {
@@ -299,12 +293,7 @@ mod tests {
     #[test]
     fn an_idle_connection_holds_little() {
         let mut inbound = Inbound::new();
-        let large = [
-            &b"GET / HTTP/1.1\r\nHost: a\r\nA: "[..],
-            &[b'x'; 5000],
-            b"\r\n\r\n",
-        ]
-        .concat();
+        let large = [&b"GET / HTTP/1.1\r\nHost: a\r\nA: "[..], &[b'x'; 5000], b"\r\n\r\n"].concat();
         steps(&mut inbound, &large);
         assert!(inbound.complete() && held(&inbound) >= 5000);
         assert!(!inbound.advance());
@@ -326,10 +315,7 @@ mod tests {
     #[test]
     fn many_pipelined_requests_leave_as_they_are_answered() {
         let mut inbound = Inbound::new();
-        steps(
-            &mut inbound,
-            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000),
-        );
+        steps(&mut inbound, &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
         for _ in 0..1000 {
             assert!(inbound.complete());
             let here = inbound.advance();
@@ -342,20 +328,11 @@ mod tests {
     #[test]
     fn a_refused_request_shows_nothing_of_the_one_before() {
         let mut inbound = Inbound::new();
-        steps(
-            &mut inbound,
-            b"GET /path?query HTTP/1.1\r\nHost: a\r\n\r\nEVIL EVIL EVIL EVIL EVIL\n",
-        );
+        steps(&mut inbound, b"GET /path?query HTTP/1.1\r\nHost: a\r\n\r\nEVIL EVIL EVIL EVIL EVIL\n");
         assert!(inbound.advance());
-        assert!(matches!(
-            inbound.step(&Limits::default(), &mut Vec::new()),
-            Found::Reject(_)
-        ));
+        assert!(matches!(inbound.step(&Limits::default(), &mut Vec::new()), Found::Reject(_)));
         let head = &inbound.head;
-        assert_eq!(
-            [head.method(), head.target(), head.path(), head.query()],
-            [b""; 4]
-        );
+        assert_eq!([head.method(), head.target(), head.path(), head.query()], [b""; 4]);
         assert_eq!((head.host(), head.fields().len()), (None, 0));
     }
 }

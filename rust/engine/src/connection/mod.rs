@@ -245,11 +245,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`BadResponse`] for a status that cannot be sent, and when there is nothing to answer.
-    pub fn respond<'a>(
-        &'a mut self,
-        status: &[u8],
-        out: &'a mut Vec<u8>,
-    ) -> Result<ResponseHead<'a>, BadResponse> {
+    pub fn respond<'a>(&'a mut self, status: &[u8], out: &'a mut Vec<u8>) -> Result<ResponseHead<'a>, BadResponse> {
         if !self.inbound.complete() {
             return Err(BadResponse::NothingToAnswer);
         }
@@ -305,11 +301,7 @@ impl Connection {
     /// Whether the connection will be kept after this exchange, as far as is known now.
     #[must_use]
     pub fn persistent(&self) -> bool {
-        if self.outbound.responding() {
-            self.outbound.kept() && !self.retired
-        } else {
-            self.may_persist()
-        }
+        if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
     }
 
     /// The server is draining: answer `Connection: close` from now on, and let `KEEP_ALIVE` be due at once.
@@ -349,8 +341,7 @@ impl Connection {
     /// `bytes` of a waiting answer have been taken by the client.
     pub fn sent(&mut self, bytes: usize, now: Instant) {
         if self.phase == Phase::Write {
-            self.allowance
-                .progress(&self.protocol.timeouts.response, bytes, now);
+            self.allowance.progress(&self.protocol.timeouts.response, bytes, now);
         }
     }
 
@@ -367,14 +358,7 @@ impl Connection {
             if !(self.retired && self.inbound.unread() == 0) {
                 self.outbound = Outbound::new();
                 let here = self.inbound.advance();
-                self.enter(
-                    if here {
-                        Phase::Receiving
-                    } else {
-                        Phase::KeepAlive
-                    },
-                    now,
-                );
+                self.enter(if here { Phase::Receiving } else { Phase::KeepAlive }, now);
                 self.allowance.credit(self.inbound.unread());
                 return if here { Next::Request } else { Next::KeepAlive };
             }
@@ -385,30 +369,19 @@ impl Connection {
     /// A client that has sent all it said it would is not waited for; any other must not lose its answer to the reset
     /// that closing over unread bytes makes.
     fn close(&mut self, now: Instant) -> Next {
-        let nothing_comes =
-            self.inbound.complete() && !self.inbound.wants_more() && self.inbound.unread() == 0;
+        let nothing_comes = self.inbound.complete() && !self.inbound.wants_more() && self.inbound.unread() == 0;
         let ended = self.inbound.ended();
         self.inbound.discard();
         if nothing_comes || ended {
             return Next::Close;
         }
-        self.enter(
-            Phase::Linger {
-                bytes: 0,
-                heard: now,
-            },
-            now,
-        );
+        self.enter(Phase::Linger { bytes: 0, heard: now }, now);
         Next::Linger
     }
 
     /// `bytes` were read and thrown away in LINGER. False: that is enough, close.
     pub fn lingered(&mut self, bytes: usize, now: Instant) -> bool {
-        let Phase::Linger {
-            bytes: total,
-            heard,
-        } = &mut self.phase
-        else {
+        let Phase::Linger { bytes: total, heard } = &mut self.phase else {
             return false;
         };
         *heard = now;
@@ -458,11 +431,7 @@ impl Connection {
             return self.allowance.after(timeouts.linger_silence);
         }
         let silence = heard.checked_add(timeouts.linger_silence);
-        self.allowance
-            .after(timeouts.linger)
-            .into_iter()
-            .chain(silence)
-            .min()
+        self.allowance.after(timeouts.linger).into_iter().chain(silence).min()
     }
 
     /// Act on the deadline, if it has been reached.
@@ -471,22 +440,17 @@ impl Connection {
             return Expired::NotYet;
         }
         match self.stage() {
-            Stage::Head if self.inbound.begun() => Expired::Reject(Reject::timeout(
-                "the head of the request did not arrive in time",
-            )),
-            Stage::Body => Expired::Reject(Reject::timeout(
-                "the body of the request did not arrive in time",
-            )),
+            Stage::Head if self.inbound.begun() => {
+                Expired::Reject(Reject::timeout("the head of the request did not arrive in time"))
+            }
+            Stage::Body => Expired::Reject(Reject::timeout("the body of the request did not arrive in time")),
             Stage::Write => {
                 self.outbound.break_off();
                 Expired::Close
             }
-            Stage::Handshake
-            | Stage::Head
-            | Stage::Queued
-            | Stage::Handler
-            | Stage::KeepAlive
-            | Stage::Linger => Expired::Close,
+            Stage::Handshake | Stage::Head | Stage::Queued | Stage::Handler | Stage::KeepAlive | Stage::Linger => {
+                Expired::Close
+            }
         }
     }
 

@@ -83,10 +83,7 @@ pub(super) struct Outbound {
 
 impl Outbound {
     pub(super) const fn new() -> Self {
-        Self {
-            state: State::Idle,
-            kept: false,
-        }
+        Self { state: State::Idle, kept: false }
     }
 
     pub(super) fn responding(&self) -> bool {
@@ -149,12 +146,7 @@ impl Outbound {
     }
 
     pub(super) fn frame(&mut self, length: usize) -> Frame {
-        let plain = |take, excess| Frame {
-            before: SizeLine::NONE,
-            take,
-            excess,
-            after: b"",
-        };
+        let plain = |take, excess| Frame { before: SizeLine::NONE, take, excess, after: b"" };
         let State::Body(delimited) = &mut self.state else {
             return plain(0, false);
         };
@@ -162,12 +154,7 @@ impl Outbound {
             Delimited::NoBody => plain(0, false),
             Delimited::Close => plain(length, false),
             Delimited::Chunks if length == 0 => plain(0, false),
-            Delimited::Chunks => Frame {
-                before: SizeLine::new(length),
-                take: length,
-                excess: false,
-                after: b"\r\n",
-            },
+            Delimited::Chunks => Frame { before: SizeLine::new(length), take: length, excess: false, after: b"\r\n" },
             Delimited::Length { left } => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(length);
                 *left -= u64::try_from(take).unwrap_or(*left);
@@ -196,50 +183,26 @@ impl Outbound {
     pub(super) fn break_off(&mut self) {
         if !self.broken() {
             // A body that ends with the connection looks complete unless the connection is reset.
-            self.state = State::Broken {
-                reset: self.state == State::Body(Delimited::Close),
-            };
+            self.state = State::Broken { reset: self.state == State::Body(Delimited::Close) };
         }
     }
 
-    pub(super) fn reject(
-        &mut self,
-        protocol: &Protocol,
-        is_head: bool,
-        reject: &Reject,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn reject(&mut self, protocol: &Protocol, is_head: bool, reject: &Reject, out: &mut Vec<u8>) {
         if self.responding() {
             self.break_off();
             return;
         }
         let mut number = itoa::Buffer::new();
         let code = number.format(reject.status);
-        for part in [
-            b"HTTP/1.1 ",
-            code.as_bytes(),
-            b" ",
-            reject.phrase().as_bytes(),
-            b"\r\n",
-        ] {
+        for part in [b"HTTP/1.1 ", code.as_bytes(), b" ", reject.phrase().as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
         }
         Own::default().write(protocol, out);
         if let Some(seconds) = reject.retry_after {
             number_field(b"Retry-After: ", u64::from(seconds), out);
         }
-        let parts = [
-            code.as_bytes(),
-            b" ",
-            reject.phrase().as_bytes(),
-            b": ",
-            reject.reason.as_bytes(),
-            b"\n",
-        ];
-        let length = parts
-            .iter()
-            .map(|part| u64::try_from(part.len()).unwrap_or(0))
-            .sum();
+        let parts = [code.as_bytes(), b" ", reject.phrase().as_bytes(), b": ", reject.reason.as_bytes(), b"\n"];
+        let length = parts.iter().map(|part| u64::try_from(part.len()).unwrap_or(0)).sum();
         out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
         number_field(b"Content-Length: ", length, out);
         out.extend_from_slice(b"Connection: close\r\n\r\n");
@@ -315,8 +278,7 @@ impl ResponseHead<'_> {
     /// # Errors
     /// [`BadResponse`] for a field that must not be sent; the whole head is then given up, `finish` fails too.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
-        self.add(name, fields::trim(value))
-            .inspect_err(|refused| self.refused = Some(refused.clone()))
+        self.add(name, fields::trim(value)).inspect_err(|refused| self.refused = Some(refused.clone()))
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
@@ -353,9 +315,7 @@ impl ResponseHead<'_> {
         let persistent = self.asked.persistent && delimited != Delimited::Close;
         match (persistent, self.asked.version) {
             (true, Version::Http11) => self.out.extend_from_slice(b"\r\n"),
-            (true, Version::Http10) => self
-                .out
-                .extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
+            (true, Version::Http10) => self.out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
             (false, _) => self.out.extend_from_slice(b"Connection: close\r\n\r\n"),
         }
         self.outbound.kept = persistent;
@@ -392,8 +352,7 @@ impl ResponseHead<'_> {
                 }
                 (None, None) if self.asked.version == Version::Http10 => Delimited::Close,
                 (None, None) => {
-                    self.out
-                        .extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                    self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
                     Delimited::Chunks
                 }
             },

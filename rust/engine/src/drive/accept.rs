@@ -1,4 +1,5 @@
-//! Fair accepting: children with fewer open connections accept first.
+//! When to accept, and when to let go: rules that both drivers share. The main one is fair accepting: children with
+//! fewer open connections accept first.
 //!
 //! Facts: the kernel wakes whoever sleeps on a listening socket, and a busy event loop that happens to poll at the right
 //! moment wins again and again; with kept-alive connections that imbalance stays. What follows: a child that has more
@@ -7,6 +8,12 @@
 //! blocks, the others.
 
 use std::time::Duration;
+
+/// How long accepting rests when descriptors are exhausted.
+pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
+/// How long a retired child waits for a kept-alive client's next request, which it then answers with
+/// `Connection: close`, before it closes.
+pub(super) const RETIRED_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);

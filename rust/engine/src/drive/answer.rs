@@ -12,11 +12,22 @@ use crate::net::{Sent, Socket};
 
 #[derive(Debug)]
 enum Segment {
-    Memory { bytes: Vec<u8>, sent: usize },
+    Memory {
+        bytes: Vec<u8>,
+        sent: usize,
+    },
     /// A range of the answer's own spool file.
-    Spooled { file: Arc<File>, offset: u64, remaining: u64 },
+    Spooled {
+        file: Arc<File>,
+        offset: u64,
+        remaining: u64,
+    },
     /// A range of a file of the application.
-    File { file: OwnedFd, offset: u64, remaining: u64 },
+    File {
+        file: OwnedFd,
+        offset: u64,
+        remaining: u64,
+    },
 }
 
 /// How far sending has come.

@@ -10,24 +10,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::look_away;
+use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
 use super::role::end_answer;
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
 use crate::connection::Stage;
-use crate::net::{Accepted, Interest, Listener, Ready, Waiter, Wake};
+use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
 use crate::scoreboard::ChildState;
-
-/// How long accepting rests when descriptors are exhausted.
-const EXHAUSTED_REST: Duration = Duration::from_millis(100);
-/// How long a retired child waits for a kept-alive client's next request; as in the reactor.
-use super::reactor::RETIRED_KEEP_ALIVE;
 
 /// The driver of the prefork and worker MPMs. Shared by the threads of one child.
 pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     threads: usize,
     accepting: Mutex<()>,
     accepted: AtomicU64,
@@ -57,7 +52,7 @@ impl BlockingDriver {
     /// When the system has no descriptors for a wake-up.
     pub fn new(
         gateway: Arc<dyn Gateway>,
-        listeners: Vec<Listener>,
+        listeners: Listeners,
         context: Arc<Context>,
         threads: usize,
     ) -> io::Result<Self> {
@@ -141,10 +136,12 @@ impl Lane<'_> {
     /// Waits; then lets the supervisor attend to what concerns it.
     fn wait(&mut self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> Result<Ready, Stop> {
         let driver = self.driver;
-        let wake = (!driver.context.retired.is_set()).then_some(&driver.wake);
-        let ready = Waiter { wake, watch: self.watch }.wait(fds, interest, deadline).map_err(Stop::Failed)?;
-        if ready.watched || ready.interrupted {
-            self.supervisor.attend(ready.watched).map_err(|Interrupted| Stop::Interrupted)?;
+        // Once retired, the wake-up stays given, and the parent has nothing more to say that a signal would not.
+        let serving = !driver.context.retired.is_set();
+        let waiter = Waiter { wake: serving.then_some(&driver.wake), watch: self.watch.filter(|_| serving) };
+        let ready = waiter.wait(fds, interest, deadline).map_err(Stop::Failed)?;
+        if let Some(attention) = ready.attention {
+            self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted)?;
         }
         Ok(ready)
     }
@@ -175,8 +172,7 @@ impl Lane<'_> {
                     continue;
                 }
             }
-            let first = usize::try_from(driver.accepted.load(SeqCst)).unwrap_or(0);
-            match accept_one(&driver.listeners, first) {
+            match driver.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     context.row.accepted();
                     let accepted = driver.accepted.fetch_add(1, SeqCst) + 1;
@@ -277,15 +273,4 @@ impl Batch for One<'_> {
         let first = !std::mem::replace(&mut self.given, true);
         first.then_some(Exchange { wire: self.wire, out: self.out, context: self.context })
     }
-}
-
-fn accept_one(listeners: &[Listener], first: usize) -> Accepted {
-    let count = listeners.len();
-    for offset in 0..count {
-        match listeners[(first + offset) % count].accept() {
-            Accepted::Nobody => {}
-            other => return other,
-        }
-    }
-    Accepted::Nobody
 }

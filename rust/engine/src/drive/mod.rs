@@ -22,6 +22,8 @@ pub use context::{Bounds, Context, Retired, Spool};
 pub use exchange::{Exchange, Gone, Queued};
 pub use role::ReactorDriver;
 
+use crate::net::Attention;
+
 /// Calls the application. One value per child, shared by its threads.
 pub trait Gateway: Send + Sync + 'static {
     /// Answers every exchange of `batch`, attached to the interpreter once for all of them.
@@ -42,7 +44,7 @@ pub trait Supervisor {
     ///
     /// # Errors
     /// `Interrupted` makes the driver return at once.
-    fn attend(&mut self, watched: bool) -> Result<(), Interrupted>;
+    fn attend(&mut self, attention: Attention) -> Result<(), Interrupted>;
 }
 
 /// The supervisor wants the driver to return at once; why is the supervisor's to know.

@@ -19,23 +19,18 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::look_away;
+use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
 use crate::connection::Stage;
 use crate::log::Level;
-use crate::net::{Accepted, Listener};
+use crate::net::{Accepted, Listeners};
 
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 
-/// How long accepting rests when descriptors are exhausted.
-const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 /// How many connections are accepted at once after looking away.
 const AFTER_LOOKING_AWAY: usize = 4;
-/// How long a retired child waits for a kept-alive client's next request, which it then answers with
-/// `Connection: close`, before it closes.
-pub(super) const RETIRED_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Where one connection belongs.
 #[derive(Debug)]
@@ -77,7 +72,7 @@ pub(super) struct Reactor {
     places: Slab<Place>,
     deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
     serial: u64,
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     accepting: Accepting,
     accepted: u64,
     reached_limit: bool,
@@ -90,7 +85,7 @@ pub(super) struct Reactor {
 
 impl Reactor {
     /// Begins to poll `listeners`; also gives the waker that ends a poll from another thread.
-    pub(super) fn new(listeners: Vec<Listener>) -> io::Result<(Self, mio::Waker)> {
+    pub(super) fn new(listeners: Listeners) -> io::Result<(Self, mio::Waker)> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         for (index, listener) in listeners.iter().enumerate() {
@@ -161,13 +156,13 @@ impl Reactor {
             if token == WAKER.0 {
                 continue;
             }
-            if token < FIRST_LISTENER + self.listeners.len() {
+            if token < FIRST_LISTENER + self.listeners.count() {
                 if self.accepting == Accepting::Idle {
                     self.accepting = Accepting::Pending;
                 }
                 continue;
             }
-            let index = token - FIRST_LISTENER - self.listeners.len();
+            let index = token - FIRST_LISTENER - self.listeners.count();
             let ended = event.is_read_closed() || event.is_error();
             self.told(index, event.is_readable() || ended, ended, now, context);
         }
@@ -182,7 +177,9 @@ impl Reactor {
 
     /// The poller told something of the socket at `index`.
     fn told(&mut self, index: usize, readable: bool, ended: bool, now: Instant, context: &Context) {
-        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
         let Some(wire) = &mut place.wire else {
             place.readable |= readable;
             place.ended |= ended;
@@ -194,7 +191,9 @@ impl Reactor {
     }
 
     fn drive(&mut self, index: usize, now: Instant, context: &Context) {
-        let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else { return };
+        let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else {
+            return;
+        };
         let verdict = wire.proceed(now, &mut self.scratch, context);
         self.act(index, verdict, now, context);
     }
@@ -203,7 +202,9 @@ impl Reactor {
     fn act(&mut self, index: usize, verdict: Verdict, now: Instant, context: &Context) {
         match verdict {
             Verdict::Request => {
-                let Some(mut wire) = self.places.get_mut(index).and_then(|place| place.wire.take()) else { return };
+                let Some(mut wire) = self.places.get_mut(index).and_then(|place| place.wire.take()) else {
+                    return;
+                };
                 wire.connection.enter_queue(now);
                 self.complete.push(Away { place: index, wire });
             }
@@ -215,10 +216,12 @@ impl Reactor {
 
     /// A wire that waits for its client: sees to the poller and the deadline.
     fn rest(&mut self, index: usize, context: &Context) {
-        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
         let Some(wire) = &place.wire else { return };
         if !wire.answer.is_empty() && !place.sends {
-            let token = Token(FIRST_LISTENER + self.listeners.len() + index);
+            let token = Token(FIRST_LISTENER + self.listeners.count() + index);
             let both = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = self.poll.registry().reregister(&mut SourceFd(&place.fd), token, both) {
                 context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
@@ -227,7 +230,9 @@ impl Reactor {
             }
             place.sends = true;
         }
-        let Some(deadline) = wire.connection.deadline() else { return };
+        let Some(deadline) = wire.connection.deadline() else {
+            return;
+        };
         // An entry that is due earlier looks again then; only an earlier deadline needs a new one.
         if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
             place.scheduled = Some(deadline);
@@ -248,7 +253,9 @@ impl Reactor {
     /// Takes back a wire that was away.
     pub(super) fn take_back(&mut self, away: Away, verdict: Verdict, now: Instant, context: &Context) {
         let Away { place: index, mut wire } = away;
-        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
         let told = std::mem::take(&mut place.readable);
         wire.readable |= told;
         wire.ended |= std::mem::take(&mut place.ended);
@@ -271,12 +278,16 @@ impl Reactor {
                 break;
             }
             self.deadlines.pop();
-            let Some(place) = self.places.get_mut(index) else { continue };
+            let Some(place) = self.places.get_mut(index) else {
+                continue;
+            };
             if place.serial != serial || place.scheduled != Some(at) {
                 continue;
             }
             place.scheduled = None;
-            let Some(wire) = &mut place.wire else { continue };
+            let Some(wire) = &mut place.wire else {
+                continue;
+            };
             if wire.connection.deadline().is_some_and(|deadline| deadline <= now) {
                 let verdict = wire.expire(now, &mut self.scratch, context);
                 self.act(index, verdict, now, context);
@@ -296,11 +307,9 @@ impl Reactor {
             Accepting::Pending => {}
             Accepting::LookingAway(until) if until <= now => at_once = AFTER_LOOKING_AWAY,
             Accepting::Resting(until) if until <= now => {}
-            Accepting::Idle
-            | Accepting::LookingAway(_)
-            | Accepting::Resting(_)
-            | Accepting::Full
-            | Accepting::Over => return,
+            Accepting::Idle | Accepting::LookingAway(_) | Accepting::Resting(_) | Accepting::Full | Accepting::Over => {
+                return;
+            }
         }
         self.accepting = loop {
             if self.places.len() >= context.bounds.open_connections {
@@ -308,10 +317,11 @@ impl Reactor {
             }
             if at_once > 0 {
                 at_once -= 1;
-            } else if let Some(wait) = look_away(context.row.connections(), context.row.fewest_connections_elsewhere()) {
+            } else if let Some(wait) = look_away(context.row.connections(), context.row.fewest_connections_elsewhere())
+            {
                 break Accepting::LookingAway(now + wait);
             }
-            match self.accept_one() {
+            match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     self.admit(Wire::new(socket, endpoints, context, now), context);
                     let most = context.bounds.connections_per_child;
@@ -330,19 +340,6 @@ impl Reactor {
         };
     }
 
-    /// The first client of any listener, beginning with another one each time so that none starves.
-    fn accept_one(&mut self) -> Accepted {
-        let count = self.listeners.len();
-        let first = usize::try_from(self.accepted).unwrap_or(0);
-        for offset in 0..count {
-            match self.listeners[(first + offset) % count].accept() {
-                Accepted::Nobody => {}
-                other => return other,
-            }
-        }
-        Accepted::Nobody
-    }
-
     fn admit(&mut self, wire: Wire, context: &Context) {
         use std::os::fd::AsRawFd;
         let fd = wire.socket.as_raw_fd();
@@ -359,7 +356,7 @@ impl Reactor {
         context.row.accepted();
         self.accepted += 1;
         let index = self.places.insert(place);
-        let token = Token(FIRST_LISTENER + self.listeners.len() + index);
+        let token = Token(FIRST_LISTENER + self.listeners.count() + index);
         if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
             context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
             self.close(index, context);
@@ -394,7 +391,9 @@ impl Reactor {
     fn close_idle(&mut self, now: Instant, context: &Context) {
         let indexes: Vec<usize> = self.places.iter().map(|(index, _)| index).collect();
         for index in indexes {
-            let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else { continue };
+            let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else {
+                continue;
+            };
             if !wire.rests() {
                 continue;
             }

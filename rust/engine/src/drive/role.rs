@@ -19,12 +19,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ready::{Away, Queue};
 use super::reactor::Reactor;
+use super::ready::{Away, Queue};
 use super::wire::{Scratch, Verdict};
 use super::{Batch, Context, Exchange, Gateway};
 use crate::connection::Stage;
-use crate::net::Listener;
+use crate::net::Listeners;
 use crate::scoreboard::ChildState;
 
 /// How long a handler may run before the role passes.
@@ -103,7 +103,7 @@ impl ReactorDriver {
     /// When the system has no descriptors for a poller.
     pub fn new(
         gateway: Arc<dyn Gateway>,
-        listeners: Vec<Listener>,
+        listeners: Listeners,
         context: Arc<Context>,
         threads: usize,
         parallel: bool,
@@ -362,8 +362,8 @@ impl ReactorDriver {
                 self.lent.fetch_add(1, SeqCst);
                 Some(reactor)
             }
-            other => {
-                *table = other;
+            elsewhere @ (Table::Taken | Table::Over) => {
+                *table = elsewhere;
                 None
             }
         }
@@ -406,12 +406,7 @@ struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    fn new(
-        driver: &'a ReactorDriver,
-        thread: usize,
-        scratch: &'a mut Scratch,
-        reactor: Option<Box<Reactor>>,
-    ) -> Self {
+    fn new(driver: &'a ReactorDriver, thread: usize, scratch: &'a mut Scratch, reactor: Option<Box<Reactor>>) -> Self {
         let now = Instant::now();
         let hold = reactor.map_or(Hold::Nothing, Hold::Has);
         Self { driver, thread, hold, scratch, current: None, entered: now, until: now + SERVE_FOR }
@@ -420,7 +415,9 @@ impl<'a> Turn<'a> {
     /// Ends the exchange under way, takes the reactor again if it still lies there, and hands the wire back.
     fn complete(&mut self) -> Instant {
         let now = Instant::now();
-        let Some(mut away) = self.current.take() else { return now };
+        let Some(mut away) = self.current.take() else {
+            return now;
+        };
         let driver = self.driver;
         let context = &*driver.context;
         context.row.stage(self.thread, None);

@@ -100,23 +100,33 @@ impl Wire {
         match self.connection.stage() {
             Stage::Write => self.settle(now, scratch, context),
             Stage::Linger => self.throw_away(now, scratch),
-            Stage::Handshake
-            | Stage::Head
-            | Stage::Body
-            | Stage::KeepAlive
-            | Stage::Queued
-            | Stage::Handler => self.receive(now, scratch, context),
+            Stage::Handshake | Stage::Head | Stage::Body | Stage::KeepAlive | Stage::Queued | Stage::Handler => {
+                self.receive(now, scratch, context)
+            }
         }
     }
 
     fn receive(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        // An interim answer that the socket did not take goes before anything else.
+        if !self.answer.is_empty() {
+            match self.answer.send(&self.socket).0 {
+                Progress::Done => {}
+                Progress::Blocked => return Verdict::Wait,
+                Progress::Gone => return Verdict::Close,
+            }
+        }
         let mut receives = 0;
         loop {
             match self.connection.step(&mut scratch.out, now) {
                 Step::Body(piece) => {
                     if let Err(error) = self.body.append(piece, &context.spool) {
                         context.error_log.line(Level::Error, &spool_sentence(context, &error));
-                        return self.refuse(&Reject::new(507, "no space to gather the request body"), now, scratch, context);
+                        return self.refuse(
+                            &Reject::new(507, "no space to gather the request body"),
+                            now,
+                            scratch,
+                            context,
+                        );
                     }
                 }
                 Step::Request => {
@@ -185,7 +195,7 @@ impl Wire {
         context.row.answered();
         match self.settle(now, scratch, context) {
             Verdict::Again => self.proceed(now, scratch, context),
-            verdict => verdict,
+            verdict @ (Verdict::Request | Verdict::Wait | Verdict::Close) => verdict,
         }
     }
 
@@ -300,7 +310,9 @@ impl Wire {
     }
 
     fn record(&self, now: Instant, context: &Context) {
-        let Some(log) = &context.access_log else { return };
+        let Some(log) = &context.access_log else {
+            return;
+        };
         let head = self.connection.head();
         log.record(&Record {
             endpoints: self.endpoints,

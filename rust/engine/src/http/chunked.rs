@@ -117,9 +117,7 @@ impl Decoder {
                 if available == 0 {
                     return Ok(Decoded::More);
                 }
-                let length = usize::try_from(self.size)
-                    .unwrap_or(usize::MAX)
-                    .min(available);
+                let length = usize::try_from(self.size).unwrap_or(usize::MAX).min(available);
                 self.size -= u64::try_from(length).unwrap_or(self.size);
                 if self.size == 0 {
                     self.state = State::DataCr;
@@ -143,19 +141,13 @@ impl Decoder {
             State::Size { digits } => self.size_byte(digits, byte),
             State::Gap | State::Extension => self.extension_byte(byte),
             State::SizeEnd if byte == b'\n' => self.begin_chunk(),
-            State::SizeEnd => Err(Reject::bad_request(
-                "a chunk size line does not end in CRLF",
-            )),
+            State::SizeEnd => Err(Reject::bad_request("a chunk size line does not end in CRLF")),
             State::DataCr if byte == b'\r' => Ok(State::DataLf),
             State::DataLf if byte == b'\n' => Ok(State::Size { digits: 0 }),
-            State::DataCr | State::DataLf => Err(Reject::bad_request(
-                "the data of a chunk is not followed by CRLF",
-            )),
-            State::TrailerStart
-            | State::TrailerName
-            | State::TrailerValue
-            | State::TrailerLf
-            | State::LastLf => self.trailer_byte(byte),
+            State::DataCr | State::DataLf => Err(Reject::bad_request("the data of a chunk is not followed by CRLF")),
+            State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf | State::LastLf => {
+                self.trailer_byte(byte)
+            }
             State::Data | State::End => Ok(self.state),
         }
     }
@@ -169,23 +161,17 @@ impl Decoder {
             return Ok(State::Size { digits: digits + 1 });
         }
         match byte {
-            _ if digits == 0 => Err(Reject::bad_request(
-                "a chunk size does not begin with a hexadecimal digit",
-            )),
+            _ if digits == 0 => Err(Reject::bad_request("a chunk size does not begin with a hexadecimal digit")),
             b'\r' => Ok(State::SizeEnd),
             b';' => Ok(State::Extension),
             b' ' | b'\t' => Ok(State::Gap),
-            _ => Err(Reject::bad_request(
-                "a chunk size holds something else than hexadecimal digits",
-            )),
+            _ => Err(Reject::bad_request("a chunk size holds something else than hexadecimal digits")),
         }
     }
 
     fn extension_byte(&mut self, byte: u8) -> Result<State, Reject> {
-        self.extensions = self
-            .extensions
-            .checked_sub(1)
-            .ok_or(Reject::bad_request("the chunk extensions are too long"))?;
+        self.extensions =
+            self.extensions.checked_sub(1).ok_or(Reject::bad_request("the chunk extensions are too long"))?;
         match (self.state, byte) {
             (State::Extension, b'\r') => Ok(State::SizeEnd),
             (State::Gap, b';') | (State::Extension, b'\t' | b' '..=b'~') => Ok(State::Extension),
@@ -199,18 +185,14 @@ impl Decoder {
         if self.size == 0 {
             return Ok(State::TrailerStart);
         }
-        self.room = self
-            .room
-            .checked_sub(self.size)
-            .ok_or(Reject::body_too_large())?;
+        self.room = self.room.checked_sub(self.size).ok_or(Reject::body_too_large())?;
         let bought = u16::try_from(self.size).unwrap_or(EXTENSIONS);
         self.extensions = self.extensions.saturating_add(bought).min(EXTENSIONS);
         Ok(State::Data)
     }
 
     fn trailer_byte(&mut self, byte: u8) -> Result<State, Reject> {
-        const TOO_LARGE: Reject =
-            Reject::fields_too_large("the trailer fields exceed the limits for fields");
+        const TOO_LARGE: Reject = Reject::fields_too_large("the trailer fields exceed the limits for fields");
         self.trailer_section = self.trailer_section.checked_sub(1).ok_or(TOO_LARGE)?;
         let next = match (self.state, byte) {
             (State::TrailerStart, b'\r') => State::LastLf,
@@ -242,12 +224,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        body: 100,
-        trailers: 2,
-        trailer_size: 20,
-        trailer_section: 66,
-    };
+    const BOUNDS: Bounds = Bounds { body: 100, trailers: 2, trailer_size: 20, trailer_section: 66 };
 
     /// The body and the number of bytes used, fed in pieces of `size`.
     fn decode(input: &[u8], size: usize) -> Result<(Vec<u8>, Option<usize>), u16> {
@@ -274,14 +251,9 @@ mod tests {
 
     #[test]
     fn decodes_any_cutting() {
-        let input =
-            b"5\r\nhello\r\nA ; name=\"value\"\r\n0123456789\r\n000\r\nX-Sum: 1\r\nY:\r\n\r\nGET";
+        let input = b"5\r\nhello\r\nA ; name=\"value\"\r\n0123456789\r\n000\r\nX-Sum: 1\r\nY:\r\n\r\nGET";
         for size in 1..input.len() {
-            assert_eq!(
-                decode(input, size),
-                Ok((b"hello0123456789".to_vec(), Some(input.len() - 3))),
-                "{size}"
-            );
+            assert_eq!(decode(input, size), Ok((b"hello0123456789".to_vec(), Some(input.len() - 3))), "{size}");
         }
     }
 
@@ -333,19 +305,7 @@ mod tests {
 
     #[test]
     fn the_bound_counts_all_chunks() {
-        assert_eq!(
-            decode(
-                &[&b"64\r\n"[..], &[b'x'; 100], b"\r\n0\r\n\r\n"].concat(),
-                9
-            )
-            .unwrap()
-            .0
-            .len(),
-            100
-        );
-        assert_eq!(
-            decode(&[&b"63\r\n"[..], &[b'x'; 99], b"\r\n2\r\n"].concat(), 9),
-            Err(413)
-        );
+        assert_eq!(decode(&[&b"64\r\n"[..], &[b'x'; 100], b"\r\n0\r\n\r\n"].concat(), 9).unwrap().0.len(), 100);
+        assert_eq!(decode(&[&b"63\r\n"[..], &[b'x'; 99], b"\r\n2\r\n"].concat(), 9), Err(413));
     }
 }

@@ -28,9 +28,7 @@ fn seconds() -> u64 {
 
 #[cfg(not(target_os = "linux"))]
 fn seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 fn at(second: u64) -> [u8; LENGTH] {
@@ -45,9 +43,7 @@ fn at(second: u64) -> [u8; LENGTH] {
 
 fn format(second: u64) -> [u8; LENGTH] {
     // The formatter knows the years 1970 to 9999; a clock beyond them is broken, and any well-formed date will do.
-    let moment = UNIX_EPOCH
-        .checked_add(Duration::from_secs(second.min(253_402_300_799)))
-        .unwrap_or(UNIX_EPOCH);
+    let moment = UNIX_EPOCH.checked_add(Duration::from_secs(second.min(253_402_300_799))).unwrap_or(UNIX_EPOCH);
     let mut text = [b' '; LENGTH];
     let formatted = httpdate::fmt_http_date(moment);
     for (to, from) in text.iter_mut().zip(formatted.bytes()) {

@@ -35,9 +35,7 @@ impl Announced {
                 self.length = Some(length);
                 Ok(())
             }
-            None => Err(Reject::bad_request(
-                "Content-Length is not one decimal number",
-            )),
+            None => Err(Reject::bad_request("Content-Length is not one decimal number")),
         }
     }
 
@@ -55,18 +53,14 @@ impl Announced {
         }
         let is_chunked = |member: &[u8]| member.eq_ignore_ascii_case(b"chunked");
         let count = fields::members(value).count();
-        let misplaced = fields::members(value)
-            .take(count.saturating_sub(1))
-            .any(is_chunked);
+        let misplaced = fields::members(value).take(count.saturating_sub(1)).any(is_chunked);
         if count == 0 || misplaced || !fields::members(value).all(fields::is_token) {
             return Err(Reject::bad_request("Transfer-Encoding is malformed"));
         }
         if count == 1 && fields::members(value).all(is_chunked) {
             return Err(Reject::bad_request("Transfer-Encoding is malformed")); // "chunked," and the like
         }
-        Err(Reject::not_implemented(
-            "a transfer coding other than chunked",
-        ))
+        Err(Reject::not_implemented("a transfer coding other than chunked"))
     }
 
     /// The decision, once all fields have been met.
@@ -76,9 +70,7 @@ impl Announced {
     pub fn decide(self, version: Version) -> Result<Framing, Reject> {
         if self.chunked {
             if self.length.is_some() {
-                return Err(Reject::bad_request(
-                    "Content-Length and Transfer-Encoding in one request",
-                ));
+                return Err(Reject::bad_request("Content-Length and Transfer-Encoding in one request"));
             }
             if version == Version::Http10 {
                 return Err(Reject::bad_request("Transfer-Encoding in HTTP/1.0"));
@@ -119,14 +111,10 @@ mod tests {
     fn decide(lengths: &[&[u8]], codings: &[&[u8]], version: Version) -> Result<Framing, u16> {
         let mut announced = Announced::default();
         for length in lengths {
-            announced
-                .content_length(length)
-                .map_err(|reject| reject.status)?;
+            announced.content_length(length).map_err(|reject| reject.status)?;
         }
         for coding in codings {
-            announced
-                .transfer_encoding(coding)
-                .map_err(|reject| reject.status)?;
+            announced.transfer_encoding(coding).map_err(|reject| reject.status)?;
         }
         announced.decide(version).map_err(|reject| reject.status)
     }
@@ -135,64 +123,27 @@ mod tests {
     fn lengths() {
         assert_eq!(decide(&[], &[], Version::Http11), Ok(Framing::None));
         assert_eq!(decide(&[b"0"], &[], Version::Http11), Ok(Framing::None));
-        assert_eq!(
-            decide(&[b"0005"], &[], Version::Http10),
-            Ok(Framing::Length(5))
-        );
+        assert_eq!(decide(&[b"0005"], &[], Version::Http10), Ok(Framing::Length(5)));
         assert_eq!(parse_length(b"18446744073709551615"), Some(u64::MAX));
-        for bad in [
-            &b""[..],
-            b"+5",
-            b"-5",
-            b"5, 5",
-            b"5,5",
-            b"0x5",
-            b"5 5",
-            b"18446744073709551616",
-            b"5a",
-            b" 5",
-        ] {
-            assert_eq!(
-                decide(&[bad], &[], Version::Http11),
-                Err(400),
-                "{}",
-                bad.escape_ascii()
-            );
+        for bad in [&b""[..], b"+5", b"-5", b"5, 5", b"5,5", b"0x5", b"5 5", b"18446744073709551616", b"5a", b" 5"] {
+            assert_eq!(decide(&[bad], &[], Version::Http11), Err(400), "{}", bad.escape_ascii());
         }
         assert_eq!(decide(&[b"5", b"5"], &[], Version::Http11), Err(400));
     }
 
     #[test]
     fn codings() {
-        assert_eq!(
-            decide(&[], &[b"Chunked"], Version::Http11),
-            Ok(Framing::Chunked)
-        );
+        assert_eq!(decide(&[], &[b"Chunked"], Version::Http11), Ok(Framing::Chunked));
         assert_eq!(decide(&[], &[b"chunked"], Version::Http10), Err(400));
         assert_eq!(decide(&[b"5"], &[b"chunked"], Version::Http11), Err(400));
-        assert_eq!(
-            decide(&[], &[b"chunked", b"chunked"], Version::Http11),
-            Err(400)
-        );
+        assert_eq!(decide(&[], &[b"chunked", b"chunked"], Version::Http11), Err(400));
         assert_eq!(decide(&[], &[b"gzip"], Version::Http11), Err(501));
         assert_eq!(decide(&[], &[b"gzip, chunked"], Version::Http11), Err(501));
         assert_eq!(decide(&[], &[b"xchunked"], Version::Http11), Err(501));
         assert_eq!(decide(&[], &[b"identity"], Version::Http11), Err(501));
-        for bad in [
-            &b""[..],
-            b",",
-            b"chunked,",
-            b"chunked, chunked",
-            b"chunked, gzip",
-            b"\"chunked\"",
-            b"chunked;q=1",
-        ] {
-            assert_eq!(
-                decide(&[], &[bad], Version::Http11),
-                Err(400),
-                "{}",
-                bad.escape_ascii()
-            );
+        for bad in [&b""[..], b",", b"chunked,", b"chunked, chunked", b"chunked, gzip", b"\"chunked\"", b"chunked;q=1"]
+        {
+            assert_eq!(decide(&[], &[bad], Version::Http11), Err(400), "{}", bad.escape_ascii());
         }
     }
 }

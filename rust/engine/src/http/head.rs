@@ -17,17 +17,12 @@ struct Span {
 impl Span {
     fn new(range: &Range<usize>) -> Self {
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
-        Self {
-            start: narrow(range.start),
-            end: narrow(range.end),
-        }
+        Self { start: narrow(range.start), end: narrow(range.end) }
     }
 
     fn of(self, bytes: &[u8]) -> &[u8] {
         let wide = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
-        bytes
-            .get(wide(self.start)..wide(self.end))
-            .unwrap_or_default()
+        bytes.get(wide(self.start)..wide(self.end)).unwrap_or_default()
     }
 }
 
@@ -139,10 +134,7 @@ impl Head {
     /// the value of Host is that authority (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields {
-            buffer: &self.buffer,
-            spans: self.fields.iter(),
-        }
+        Fields { buffer: &self.buffer, spans: self.fields.iter() }
     }
 
     /// The host (with port) that is asked: from the target if it has one, else from Host. None only in HTTP/1.0.
@@ -168,13 +160,7 @@ impl Head {
     /// Forget the request, keep the buffer's contents. The spans of the old head mean nothing any more.
     pub(crate) fn forget(&mut self) {
         self.fields.clear();
-        for span in [
-            &mut self.method,
-            &mut self.target,
-            &mut self.path,
-            &mut self.query,
-            &mut self.host,
-        ] {
+        for span in [&mut self.method, &mut self.target, &mut self.path, &mut self.query, &mut self.host] {
             *span = Span::default();
         }
         self.form = Plain::AsSent;
@@ -192,12 +178,7 @@ impl Head {
     }
 
     /// Parse the head that lies in the buffer at `start`, whose end `scan` has found at `start + length`.
-    pub(crate) fn parse(
-        &mut self,
-        start: usize,
-        length: usize,
-        scan: &Scan,
-    ) -> Result<Facts, Reject> {
+    pub(crate) fn parse(&mut self, start: usize, length: usize, scan: &Scan) -> Result<Facts, Reject> {
         self.forget();
         let line_end = start + scan.request_line;
         let announced_to = self.parse_request_line(start + scan.begin, line_end)?;
@@ -209,11 +190,7 @@ impl Head {
             Version::Http11 => !gathered.close,
             Version::Http10 => gathered.keep_alive && !gathered.close,
         };
-        Ok(Facts {
-            framing,
-            keep_alive,
-            expects_continue: gathered.expects_continue,
-        })
+        Ok(Facts { framing, keep_alive, expects_continue: gathered.expects_continue })
     }
 
     /// Gives the authority of a target in absolute form.
@@ -222,10 +199,7 @@ impl Head {
         let line = self.buffer.get(start..end).unwrap_or_default();
         let first = memchr::memchr(b' ', line).ok_or(MALFORMED)?;
         let last = memchr::memrchr(b' ', line).ok_or(MALFORMED)?;
-        let (method, version) = (
-            line.get(..first).unwrap_or_default(),
-            line.get(last + 1..).unwrap_or_default(),
-        );
+        let (method, version) = (line.get(..first).unwrap_or_default(), line.get(last + 1..).unwrap_or_default());
         if !fields::is_token(method) {
             return Err(Reject::bad_request("the method is malformed"));
         }
@@ -235,9 +209,7 @@ impl Head {
         let base = start + first + 1;
         let shift = |range: &Range<usize>| Span::new(&(base + range.start..base + range.end));
         self.form = match parts.form {
-            Form::Absolute(_)
-                if parts.path.is_empty() && method == b"OPTIONS" && parts.query.is_empty() =>
-            {
+            Form::Absolute(_) if parts.path.is_empty() && method == b"OPTIONS" && parts.query.is_empty() => {
                 Plain::Asterisk
             }
             Form::Absolute(_) if parts.path.is_empty() => Plain::Root,
@@ -258,29 +230,12 @@ impl Head {
         let empty = httparse::EMPTY_HEADER;
         let mut gathered = Gathered::default();
         let section = self.buffer.get(start..end).unwrap_or_default();
-        let base = Base {
-            address: section.as_ptr().addr(),
-            offset: start,
-        };
+        let base = Base { address: section.as_ptr().addr(), offset: start };
         self.fields.reserve(count);
         if count <= FEW {
-            collect(
-                section,
-                &mut [empty; FEW],
-                base,
-                self.version,
-                &mut self.fields,
-                &mut gathered,
-            )?;
+            collect(section, &mut [empty; FEW], base, self.version, &mut self.fields, &mut gathered)?;
         } else {
-            collect(
-                section,
-                &mut vec![empty; count],
-                base,
-                self.version,
-                &mut self.fields,
-                &mut gathered,
-            )?;
+            collect(section, &mut vec![empty; count], base, self.version, &mut self.fields, &mut gathered)?;
         }
         Ok(gathered)
     }
@@ -291,9 +246,7 @@ impl Head {
             if !target::is_authority(host.of(&self.buffer)) {
                 return Err(Reject::bad_request("Host is malformed"));
             }
-            if let (Some(authority), Some(field)) =
-                (authority, self.fields.get_mut(gathered.host_index))
-            {
+            if let (Some(authority), Some(field)) = (authority, self.fields.get_mut(gathered.host_index)) {
                 field.value = authority;
             }
         } else if self.version == Version::Http11 {
@@ -308,18 +261,14 @@ fn parse_version(text: &[u8]) -> Result<Version, Reject> {
     match text {
         b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             if *major == b'1' {
                 Ok(Version::Http11)
             } else {
                 Err(Reject::new(505, "a version other than HTTP/1"))
             }
         }
-        _ => Err(Reject::bad_request(
-            "the version of the request line is malformed",
-        )),
+        _ => Err(Reject::bad_request("the version of the request line is malformed")),
     }
 }
 
@@ -347,8 +296,7 @@ fn collect<'a>(
     spans: &mut Vec<FieldSpan>,
     gathered: &mut Gathered,
 ) -> Result<(), Reject> {
-    let Ok(httparse::Status::Complete((used, headers))) = httparse::parse_headers(section, headers)
-    else {
+    let Ok(httparse::Status::Complete((used, headers))) = httparse::parse_headers(section, headers) else {
         return Err(what_is_wrong(section));
     };
     if used != section.len() {
@@ -357,23 +305,13 @@ fn collect<'a>(
     for header in headers {
         let (name, value) = (header.name.as_bytes(), header.value);
         gathered.field(name, value, version, base, spans.len())?;
-        spans.push(FieldSpan {
-            name: base.span(name),
-            value: base.span(value),
-        });
+        spans.push(FieldSpan { name: base.span(name), value: base.span(value) });
     }
     Ok(())
 }
 
 impl Gathered {
-    fn field(
-        &mut self,
-        name: &[u8],
-        value: &[u8],
-        version: Version,
-        base: Base,
-        index: usize,
-    ) -> Result<(), Reject> {
+    fn field(&mut self, name: &[u8], value: &[u8], version: Version, base: Base, index: usize) -> Result<(), Reject> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.host.is_some() {
@@ -383,9 +321,7 @@ impl Gathered {
                 self.host_index = index;
             }
             6 if name.eq_ignore_ascii_case(b"expect") && version == Version::Http11 => {
-                if !fields::members(value)
-                    .all(|member| member.eq_ignore_ascii_case(b"100-continue"))
-                {
+                if !fields::members(value).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
                     return Err(Reject::new(417, "an expectation other than 100-continue"));
                 }
                 self.expects_continue = fields::members(value).next().is_some();
@@ -396,12 +332,8 @@ impl Gathered {
                     self.keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                self.announced.content_length(value)?
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.announced.transfer_encoding(value)?
-            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.announced.content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.announced.transfer_encoding(value)?,
             _ => {}
         }
         Ok(())
@@ -422,10 +354,7 @@ fn what_is_wrong(section: &[u8]) -> Reject {
             }
             return Reject::bad_request("a field line has no colon");
         };
-        let (name, value) = (
-            line.get(..colon).unwrap_or_default(),
-            line.get(colon + 1..).unwrap_or_default(),
-        );
+        let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
         if matches!(name.last(), Some(b' ' | b'\t')) {
             return Reject::bad_request("a blank between a field name and its colon");
         }
@@ -450,9 +379,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.spans
-            .next()
-            .map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
+        self.spans.next().map(|field| (field.name.of(self.buffer), field.value.of(self.buffer)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

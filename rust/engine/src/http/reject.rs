@@ -16,11 +16,7 @@ impl Reject {
     /// A refusal with any status.
     #[must_use]
     pub const fn new(status: u16, reason: &'static str) -> Self {
-        Self {
-            status,
-            reason,
-            retry_after: None,
-        }
+        Self { status, reason, retry_after: None }
     }
 
     /// 400: the bytes are no request that this server would answer safely.
@@ -68,11 +64,7 @@ impl Reject {
     /// 503: there is no room for the request now; the client may try again after that many seconds.
     #[must_use]
     pub const fn unavailable(reason: &'static str, retry_after: u16) -> Self {
-        Self {
-            status: 503,
-            reason,
-            retry_after: Some(retry_after),
-        }
+        Self { status: 503, reason, retry_after: Some(retry_after) }
     }
 
     /// The reason phrase of the status line.

@@ -38,10 +38,7 @@ impl fmt::Display for BadResponse {
                  control characters, for example \"200 OK\""
             ),
             Self::Interim(status) => {
-                write!(
-                    to,
-                    "the status {status} is interim: an application answers with a final status, 200 to 599"
-                )
+                write!(to, "the status {status} is interim: an application answers with a final status, 200 to 599")
             }
             Self::Name(name) => write!(
                 to,
@@ -52,22 +49,13 @@ impl fmt::Display for BadResponse {
                 "the value of the header {name:?} holds a control character (a line break, a NUL or the like)"
             ),
             Self::HopByHop(name) => {
-                write!(
-                    to,
-                    "the header {name:?} is about the connection, which is the server's business: leave it out"
-                )
+                write!(to, "the header {name:?} is about the connection, which is the server's business: leave it out")
             }
             Self::Length(value) => {
-                write!(
-                    to,
-                    "the value {value:?} of the header Content-Length is not a decimal number"
-                )
+                write!(to, "the value {value:?} of the header Content-Length is not a decimal number")
             }
             Self::SecondLength => write!(to, "the header Content-Length was given twice"),
-            Self::AlreadyResponding => write!(
-                to,
-                "the head of an answer has already been sent for this request"
-            ),
+            Self::AlreadyResponding => write!(to, "the head of an answer has already been sent for this request"),
             Self::NothingToAnswer => write!(to, "there is no complete request to answer"),
         }
     }
@@ -82,15 +70,9 @@ impl std::error::Error for BadResponse {}
 pub fn parse_status(status: &[u8]) -> Result<u16, BadResponse> {
     let malformed = || BadResponse::Status(lossy(status));
     let (code, reason) = match status {
-        [
-            a @ b'1'..=b'5',
-            b @ b'0'..=b'9',
-            c @ b'0'..=b'9',
-            reason @ ..,
-        ] => (
-            u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'),
-            reason,
-        ),
+        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] => {
+            (u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'), reason)
+        }
         _ => return Err(malformed()),
     };
     let reason_is_good = match reason {
@@ -168,19 +150,13 @@ pub struct SizeLine {
 
 impl SizeLine {
     /// No line at all.
-    pub const NONE: Self = Self {
-        bytes: [0; 18],
-        start: 18,
-    };
+    pub const NONE: Self = Self { bytes: [0; 18], start: 18 };
 
     /// The line for a chunk of `length` bytes, which must be more than none.
     #[must_use]
     pub fn new(length: usize) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut line = Self {
-            bytes: [0; 18],
-            start: 16,
-        };
+        let mut line = Self { bytes: [0; 18], start: 16 };
         let [digits @ .., carriage_return, line_feed] = &mut line.bytes;
         (*carriage_return, *line_feed) = (b'\r', b'\n');
         let mut rest = length;
@@ -200,9 +176,7 @@ impl Deref for SizeLine {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes
-            .get(usize::from(self.start)..)
-            .unwrap_or_default()
+        self.bytes.get(usize::from(self.start)..).unwrap_or_default()
     }
 }
 
@@ -216,27 +190,11 @@ mod tests {
         assert_eq!(parse_status(b"200 OK"), Ok(200));
         assert_eq!(parse_status(b"404"), Ok(404));
         assert_eq!(parse_status(b"599 "), Ok(599));
-        assert_eq!(
-            parse_status(b"101 Switching Protocols"),
-            Err(BadResponse::Interim(101))
-        );
-        for bad in [
-            &b""[..],
-            b"OK",
-            b"20",
-            b"2000 OK",
-            b"200OK",
-            b"200 O\r\nK",
-            b"099 x",
-            b"600 x",
-            b"200\tOK",
-            b" 200",
-        ] {
-            assert!(
-                matches!(parse_status(bad), Err(BadResponse::Status(_))),
-                "{}",
-                bad.escape_ascii()
-            );
+        assert_eq!(parse_status(b"101 Switching Protocols"), Err(BadResponse::Interim(101)));
+        for bad in
+            [&b""[..], b"OK", b"20", b"2000 OK", b"200OK", b"200 O\r\nK", b"099 x", b"600 x", b"200\tOK", b" 200"]
+        {
+            assert!(matches!(parse_status(bad), Err(BadResponse::Status(_))), "{}", bad.escape_ascii());
         }
     }
 
@@ -244,22 +202,10 @@ mod tests {
     fn fields_of_an_answer() {
         assert_eq!(check_field(b"X-A", b"b"), Ok(Meaning::Plain));
         assert_eq!(check_field(b"dAte", b"b"), Ok(Meaning::Date));
-        assert_eq!(
-            check_field(b"Content-Length", b"12"),
-            Ok(Meaning::Length(12))
-        );
-        assert!(matches!(
-            check_field(b"Content-Length", b"-1"),
-            Err(BadResponse::Length(_))
-        ));
-        assert!(matches!(
-            check_field(b"A b", b""),
-            Err(BadResponse::Name(_))
-        ));
-        assert!(matches!(
-            check_field(b"A", b"b\r\nSet-Cookie: c"),
-            Err(BadResponse::Value(_))
-        ));
+        assert_eq!(check_field(b"Content-Length", b"12"), Ok(Meaning::Length(12)));
+        assert!(matches!(check_field(b"Content-Length", b"-1"), Err(BadResponse::Length(_))));
+        assert!(matches!(check_field(b"A b", b""), Err(BadResponse::Name(_))));
+        assert!(matches!(check_field(b"A", b"b\r\nSet-Cookie: c"), Err(BadResponse::Value(_))));
         for name in [
             "Connection",
             "Keep-Alive",

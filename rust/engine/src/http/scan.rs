@@ -28,33 +28,19 @@ impl Scan {
     ///
     /// What comes first in the head is refused first, so that the status is the same however the head was cut: a line is
     /// judged by its bytes within the bound on the whole head, before that bound is.
-    pub(crate) fn find_end(
-        &mut self,
-        input: &[u8],
-        limits: &Limits,
-    ) -> Result<Option<usize>, Reject> {
+    pub(crate) fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
         const TOO_LARGE: Reject = Reject::fields_too_large("the head exceeds its limit");
         let maximum = limits.head.min(MAXIMUM);
-        while let Some(distance) = input
-            .get(self.searched..)
-            .and_then(|rest| memchr::memchr(b'\n', rest))
-        {
+        while let Some(distance) = input.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let line_feed = self.searched + distance;
             self.searched = line_feed + 1;
             let bound = self.begin + maximum;
-            self.check_line(
-                input
-                    .get(self.line..line_feed.min(bound))
-                    .unwrap_or_default(),
-                limits,
-            )?;
+            self.check_line(input.get(self.line..line_feed.min(bound)).unwrap_or_default(), limits)?;
             if self.searched > bound {
                 return Err(TOO_LARGE);
             }
             if line_feed == self.line || input.get(line_feed - 1) != Some(&b'\r') {
-                return Err(Reject::bad_request(
-                    "a line of the head ends in LF without CR",
-                ));
+                return Err(Reject::bad_request("a line of the head ends in LF without CR"));
             }
             let end = line_feed - 1;
             if end > self.line {
@@ -68,12 +54,7 @@ impl Scan {
         }
         self.searched = input.len();
         let bound = self.begin + maximum;
-        self.check_line(
-            input
-                .get(self.line..input.len().min(bound))
-                .unwrap_or_default(),
-            limits,
-        )?;
+        self.check_line(input.get(self.line..input.len().min(bound)).unwrap_or_default(), limits)?;
         if input.len() > bound {
             return Err(TOO_LARGE);
         }
@@ -85,19 +66,15 @@ impl Scan {
         let length = line.len() - usize::from(line.last() == Some(&b'\r'));
         if self.request_line > 0 {
             if length > limits.field_size {
-                return Err(Reject::fields_too_large(
-                    "a field exceeds the limit for fields",
-                ));
+                return Err(Reject::fields_too_large("a field exceeds the limit for fields"));
             }
             return Ok(());
         }
         match line.first() {
-            Some(0x16) => Err(Reject::bad_request(
-                "TLS was spoken to a port that serves plain HTTP",
-            )),
-            Some(&byte) if byte != b'\r' && !fields::is_token_byte(byte) => Err(
-                Reject::bad_request("a request does not begin with a method"),
-            ),
+            Some(0x16) => Err(Reject::bad_request("TLS was spoken to a port that serves plain HTTP")),
+            Some(&byte) if byte != b'\r' && !fields::is_token_byte(byte) => {
+                Err(Reject::bad_request("a request does not begin with a method"))
+            }
             Some(_) | None if length > limits.request_line => Err(Reject::line_too_long()),
             Some(_) | None => Ok(()),
         }

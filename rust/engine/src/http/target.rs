@@ -33,47 +33,31 @@ pub enum Form {
 /// 400 for a target that fits no form or holds a byte that must not stand there; 501 for CONNECT: this is no proxy.
 pub fn parse(method: &[u8], target: &[u8]) -> Result<Target, Reject> {
     if method == b"CONNECT" {
-        return Err(Reject::not_implemented(
-            "CONNECT is not implemented: this server is no proxy",
-        ));
+        return Err(Reject::not_implemented("CONNECT is not implemented: this server is no proxy"));
     }
     // Exactly the visible characters without `#`: control characters, spaces and bytes beyond ASCII must be sent
     // percent-encoded. A fold without early exit is turned into vector instructions.
-    let clean = target
-        .iter()
-        .fold(true, |good, &byte| good & is_target_byte(byte));
+    let clean = target.iter().fold(true, |good, &byte| good & is_target_byte(byte));
     if !clean {
-        return Err(Reject::bad_request(
-            "the request target holds a character that must be percent-encoded",
-        ));
+        return Err(Reject::bad_request("the request target holds a character that must be percent-encoded"));
     }
     if target.first() == Some(&b'/') {
         return split(target, 0, Form::Origin);
     }
     if target == b"*" {
         if method != b"OPTIONS" {
-            return Err(Reject::bad_request(
-                "the request target * is for OPTIONS only",
-            ));
+            return Err(Reject::bad_request("the request target * is for OPTIONS only"));
         }
-        return Ok(Target {
-            path: 0..1,
-            query: 1..1,
-            form: Form::Asterisk,
-        });
+        return Ok(Target { path: 0..1, query: 1..1, form: Form::Asterisk });
     }
     let Some(start) = after_scheme(target) else {
-        return Err(Reject::bad_request(
-            "the request target is neither a path nor an http URI",
-        ));
+        return Err(Reject::bad_request("the request target is neither a path nor an http URI"));
     };
     let rest = target.get(start..).unwrap_or_default();
     let length = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let authority = start..start + length;
     if !is_authority(rest.get(..length).unwrap_or_default()) {
-        return Err(Reject::bad_request(
-            "the authority of the request target is malformed",
-        ));
+        return Err(Reject::bad_request("the authority of the request target is malformed"));
     }
     let split = split(target, authority.end, Form::Absolute(authority))?;
     Ok(split)
@@ -88,11 +72,7 @@ const fn is_target_byte(byte: u8) -> bool {
 fn after_scheme(target: &[u8]) -> Option<usize> {
     [&b"http://"[..], b"https://"]
         .iter()
-        .find(|scheme| {
-            target
-                .get(..scheme.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        })
+        .find(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
         .map(|scheme| scheme.len())
 }
 
@@ -118,11 +98,7 @@ fn check_escapes(path: &[u8]) -> Result<(), Reject> {
 
 /// The byte that the two digits at the start of `digits` stand for.
 fn unescape(digits: &[u8]) -> Result<u8, Reject> {
-    let value = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let value = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match digits {
         [high, low, ..] => match (value(high), value(low)) {
             (Some(0), Some(0)) => Err(Reject::bad_request("the path holds an encoded NUL")),
@@ -133,8 +109,7 @@ fn unescape(digits: &[u8]) -> Result<u8, Reject> {
     }
 }
 
-const MALFORMED_ESCAPE: Reject =
-    Reject::bad_request("the path holds a % that two hexadecimal digits do not follow");
+const MALFORMED_ESCAPE: Reject = Reject::bad_request("the path holds a % that two hexadecimal digits do not follow");
 
 /// Append `path` to `decoded` with each percent-encoding replaced by its byte (RFC 3986 section 2.1), once, and
 /// nothing else changed: dot segments and encoded slashes are the application's to judge.
@@ -179,10 +154,7 @@ fn is_port(text: &[u8]) -> bool {
         [b':', digits @ ..] => {
             digits.len() <= 5
                 && digits.iter().all(u8::is_ascii_digit)
-                && digits
-                    .iter()
-                    .fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0'))
-                    <= 65_535
+                && digits.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0')) <= 65_535
         }
         _ => false,
     }
@@ -199,9 +171,7 @@ fn is_ip_literal(text: &[u8]) -> bool {
         return !version.is_empty()
             && version.iter().all(u8::is_ascii_hexdigit)
             && !address.is_empty()
-            && address
-                .iter()
-                .all(|&byte| is_name_byte(byte) || byte == b':');
+            && address.iter().all(|&byte| is_name_byte(byte) || byte == b':');
     }
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
@@ -233,22 +203,14 @@ mod tests {
     use super::*;
 
     fn parts(method: &[u8], target: &'static [u8]) -> Result<(&'static [u8], &'static [u8]), u16> {
-        parse(method, target)
-            .map(|found| (&target[found.path], &target[found.query]))
-            .map_err(|reject| reject.status)
+        parse(method, target).map(|found| (&target[found.path], &target[found.query])).map_err(|reject| reject.status)
     }
 
     #[test]
     fn forms() {
-        assert_eq!(
-            parts(b"GET", b"/a/b?c=d?e"),
-            Ok((&b"/a/b"[..], &b"c=d?e"[..]))
-        );
+        assert_eq!(parts(b"GET", b"/a/b?c=d?e"), Ok((&b"/a/b"[..], &b"c=d?e"[..])));
         assert_eq!(parts(b"GET", b"/?"), Ok((&b"/"[..], &b""[..])));
-        assert_eq!(
-            parts(b"GET", b"HTTP://Host:80/x?y"),
-            Ok((&b"/x"[..], &b"y"[..]))
-        );
+        assert_eq!(parts(b"GET", b"HTTP://Host:80/x?y"), Ok((&b"/x"[..], &b"y"[..])));
         assert_eq!(parts(b"GET", b"https://[::1]?y"), Ok((&b""[..], &b"y"[..])));
         assert_eq!(parts(b"OPTIONS", b"*"), Ok((&b"*"[..], &b""[..])));
         assert_eq!(parts(b"CONNECT", b"host:443"), Err(501));

@@ -94,7 +94,9 @@ impl ErrorLog {
             return;
         }
         let withheld = {
-            let Ok(mut clients) = self.clients.lock() else { return };
+            let Ok(mut clients) = self.clients.lock() else {
+                return;
+            };
             let now = Instant::now();
             let mut withheld = 0;
             if now.duration_since(clients.since) >= CLIENT_PERIOD {

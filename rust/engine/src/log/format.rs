@@ -72,7 +72,7 @@ impl Format {
         let mut items = Vec::new();
         while let Some(at) = rest.find('%') {
             if at > 0 {
-                items.push(Item::Text(rest[..at].as_bytes().to_vec()));
+                items.push(Item::Text(rest.as_bytes()[..at].to_vec()));
             }
             let (item, length) = directive(&rest[at..])?;
             items.push(item);
@@ -98,12 +98,16 @@ fn directive(text: &str) -> Result<(Item, usize), UnknownDirective> {
     let unknown = |length: usize| UnknownDirective(text.chars().take(length.max(2)).collect());
     let after = &text[1..];
     if let Some(atom) = after.strip_prefix('(') {
-        let Some(end) = atom.find(")s") else { return Err(unknown(12)) };
+        let Some(end) = atom.find(")s") else {
+            return Err(unknown(12));
+        };
         let item = atom_item(&atom[..end]).ok_or_else(|| unknown(end + 4))?;
         return Ok((item, end + 4));
     }
     if let Some(named) = after.strip_prefix('{') {
-        let Some(end) = named.find('}') else { return Err(unknown(12)) };
+        let Some(end) = named.find('}') else {
+            return Err(unknown(12));
+        };
         let item = match (&named[..end], named[end + 1..].chars().next()) {
             (name, Some('i')) => Item::Field(name.as_bytes().to_vec()),
             ("us", Some('T')) => Item::Microseconds,
@@ -262,7 +266,10 @@ mod tests {
     #[test]
     fn both_dialects() {
         assert_eq!(line("%h %l %u \"%r\" %>s %b"), "::1 - - \"GET /a\\\"b?x=1\\x0a HTTP/1.1\" 200 13\n");
-        assert_eq!(line("%m %U %q %H %s %B %D %T %{ms}T %p %%"), "GET /a\\\"b ?x=1\\x0a HTTP/1.1 200 13 1234567 1 1234 8000 %\n");
+        assert_eq!(
+            line("%m %U %q %H %s %B %D %T %{ms}T %p %%"),
+            "GET /a\\\"b ?x=1\\x0a HTTP/1.1 200 13 1234567 1 1234 8000 %\n"
+        );
         assert_eq!(line("%(h)s %(s)s %(L)s %(f)s %({Accept}i)s"), "::1 200 1.234567 http://x/\\x80 -\n");
         assert!(line("combined").ends_with("\"http://x/\\x80\" \"-\"\n"));
     }

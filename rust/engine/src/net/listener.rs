@@ -1,7 +1,8 @@
-//! A listening socket that the parent owns and this child borrows.
+//! Listening sockets that the parent owns and this child borrows.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, getsockname};
@@ -49,11 +50,7 @@ impl Listener {
         match accept_nonblocking(&self.fd) {
             Ok((fd, peer)) => {
                 let peer = peer.map_or(Endpoint::Unix, endpoint);
-                let local = if self.wildcard {
-                    getsockname(&fd).map_or(self.local, endpoint)
-                } else {
-                    self.local
-                };
+                let local = if self.wildcard { getsockname(&fd).map_or(self.local, endpoint) } else { self.local };
                 Accepted::Client(Socket::new(fd), Endpoints { local, peer })
             }
             Err(Errno::AGAIN) => Accepted::Nobody,
@@ -75,6 +72,56 @@ impl AsFd for Listener {
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+/// All listening sockets of a child.
+#[derive(Debug)]
+pub struct Listeners {
+    listeners: Vec<Listener>,
+    next: AtomicUsize,
+}
+
+impl Listeners {
+    /// Gathers `listeners`, of which there should be at least one.
+    #[must_use]
+    pub fn new(listeners: Vec<Listener>) -> Self {
+        Self { listeners, next: AtomicUsize::new(0) }
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Listener> {
+        self.listeners.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// The first client of any listener, beginning with another one each time so that none starves.
+    #[must_use]
+    pub fn accept(&self) -> Accepted {
+        let first = self.next.fetch_add(1, Relaxed);
+        for offset in 0..self.count() {
+            match self.listeners[first.wrapping_add(offset) % self.count()].accept() {
+                Accepted::Nobody => {}
+                other @ (Accepted::Client(..) | Accepted::Lost | Accepted::Exhausted(_)) => {
+                    return other;
+                }
+            }
+        }
+        Accepted::Nobody
+    }
+}
+
+impl<'a> IntoIterator for &'a Listeners {
+    type Item = &'a Listener;
+    type IntoIter = std::slice::Iter<'a, Listener>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

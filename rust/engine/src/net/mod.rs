@@ -5,6 +5,6 @@ mod listener;
 mod socket;
 mod wait;
 
-pub use listener::{Accepted, Listener};
+pub use listener::{Accepted, Listener, Listeners};
 pub use socket::{Endpoint, Endpoints, Sent, Socket};
-pub use wait::{Interest, Ready, Waiter, Wake, wait_one};
+pub use wait::{Attention, Interest, Ready, Waiter, Wake, wait_one};

@@ -17,17 +17,22 @@ pub enum Interest {
     Send,
 }
 
-/// How a wait ended; several of the first three may be true at once.
+/// How a wait ended. Nothing is set when the deadline has come or the wake-up was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ready {
-    /// The descriptor waited for is ready, or broken (which the next call on it tells).
+    /// A descriptor waited for is ready, or broken (which the next call on it tells).
     pub waited: bool,
-    /// The wake-up has been given.
-    pub woken: bool,
+    /// Something else wants the thread.
+    pub attention: Option<Attention>,
+}
+
+/// What else may want a waiting thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
     /// The watched descriptor can be read.
-    pub watched: bool,
+    Watched,
     /// A signal arrived.
-    pub interrupted: bool,
+    Signal,
 }
 
 /// A wake-up that stays given: a descriptor that is not readable until `wake` was called, and always afterwards.
@@ -78,12 +83,7 @@ impl Waiter<'_> {
     ///
     /// # Errors
     /// When the system cannot poll; never because of a signal, which is `Ready::interrupted`.
-    pub fn wait(
-        &self,
-        fds: &[BorrowedFd<'_>],
-        interest: Interest,
-        deadline: Option<Instant>,
-    ) -> io::Result<Ready> {
+    pub fn wait(&self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
         let flags = match interest {
             Interest::Receive => PollFlags::IN,
             Interest::Send => PollFlags::OUT,
@@ -99,18 +99,15 @@ impl Waiter<'_> {
         let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Ready { interrupted: true, ..Ready::default() }),
+            Err(Errno::INTR) => {
+                return Ok(Ready { waited: false, attention: Some(Attention::Signal) });
+            }
             Err(error) => return Err(error.into()),
         }
         let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
-        let (waited, rest) = polled.split_at(fds.len());
-        let (woken, watched) = rest.split_at(usize::from(self.wake.is_some()));
-        Ok(Ready {
-            waited: waited.iter().any(is_ready),
-            woken: woken.iter().any(is_ready),
-            watched: watched.iter().any(is_ready),
-            interrupted: false,
-        })
+        let waited = polled[..fds.len()].iter().any(is_ready);
+        let watched = self.watch.is_some() && polled.last().is_some_and(is_ready);
+        Ok(Ready { waited, attention: watched.then_some(Attention::Watched) })
     }
 }
 
@@ -122,7 +119,7 @@ pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant
     let waiter = Waiter { wake: None, watch: None };
     loop {
         let ready = waiter.wait(&[fd], interest, deadline)?;
-        if !ready.interrupted {
+        if ready.attention.is_none() {
             return Ok(ready.waited);
         }
     }

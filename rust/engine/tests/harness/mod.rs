@@ -1,10 +1,6 @@
 //! A client and an application around one connection, without a socket: drives it as a driver would, and reads answers
 //! with a decoder of its own, which shares nothing with the engine.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test crate uses its part of it"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part of it")]
 
 use engine::connection::{BodyLength, Connection, Head, Next, Protocol, Step};
 use engine::http::Reject;
@@ -34,10 +30,7 @@ impl Request {
             query: head.query().to_vec(),
             version: head.version().as_str(),
             host: head.host().map(<[u8]>::to_vec),
-            fields: head
-                .fields()
-                .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                .collect(),
+            fields: head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
             body,
             length: head.content_length(),
         }
@@ -64,19 +57,11 @@ impl Session {
 }
 
 pub fn protocol(limits: Limits) -> Arc<Protocol> {
-    Arc::new(Protocol {
-        limits,
-        timeouts: Timeouts::default(),
-        server: Some(b"test".as_slice().into()),
-    })
+    Arc::new(Protocol { limits, timeouts: Timeouts::default(), server: Some(b"test".as_slice().into()) })
 }
 
 /// Feed `pieces`, answer every request with a short text, and tell what happened.
-pub fn drive<'a>(
-    limits: Limits,
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    half_close: bool,
-) -> Session {
+pub fn drive<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>, half_close: bool) -> Session {
     let now = Instant::now();
     let mut connection = Connection::new(protocol(limits), now);
     let mut session = Session::default();
@@ -95,12 +80,7 @@ pub fn drive<'a>(
 }
 
 /// Step until more is needed; false when the connection is at its end.
-fn advance(
-    connection: &mut Connection,
-    session: &mut Session,
-    body: &mut Vec<u8>,
-    now: Instant,
-) -> bool {
+fn advance(connection: &mut Connection, session: &mut Session, body: &mut Vec<u8>, now: Instant) -> bool {
     loop {
         let mut out = Vec::new();
         match connection.step(&mut out, now) {
@@ -122,9 +102,7 @@ fn advance(
                 connection.reject(&reject, &mut out);
             }
             Step::Request => {
-                session
-                    .requests
-                    .push(Request::new(connection.head(), std::mem::take(body)));
+                session.requests.push(Request::new(connection.head(), std::mem::take(body)));
                 respond(connection, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
             }
         }
@@ -150,11 +128,9 @@ pub fn respond(
 ) {
     let mut head = connection.respond(status, out).expect("the status is good");
     for (name, value) in fields {
-        head.field(name.as_bytes(), value.as_bytes())
-            .expect("the field is good");
+        head.field(name.as_bytes(), value.as_bytes()).expect("the field is good");
     }
-    head.finish(known.map_or(BodyLength::Unknown, BodyLength::Known))
-        .expect("the head is good");
+    head.finish(known.map_or(BodyLength::Unknown, BodyLength::Known)).expect("the head is good");
     for block in blocks {
         let frame = connection.frame(block.len());
         out.extend_from_slice(&frame.before);
@@ -176,50 +152,33 @@ pub struct Answer {
 
 impl Answer {
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
 /// Decode one answer at the start of `bytes`; gives it and what follows.
 pub fn decode(bytes: &[u8], to_head: bool) -> (Answer, &[u8]) {
-    let end = bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("the head has an end");
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("the head has an end");
     let text = std::str::from_utf8(&bytes[..end]).expect("the head is text");
     let mut rest = &bytes[end + 4..];
     let mut lines = text.split("\r\n");
     let line = lines.next().expect("a status line");
-    assert!(
-        line.starts_with("HTTP/1.1 ") && line.as_bytes()[12] == b' ',
-        "{line:?}"
-    );
+    assert!(line.starts_with("HTTP/1.1 ") && line.as_bytes()[12] == b' ', "{line:?}");
     let status = line[9..12].parse().expect("a status");
     let fields: Vec<(String, String)> = lines
         .map(|line| line.split_once(": ").expect("a field"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut answer = Answer {
-        status,
-        fields,
-        body: Vec::new(),
-        delimited: true,
-    };
+    let mut answer = Answer { status, fields, body: Vec::new(), delimited: true };
     if to_head || matches!(status, 100..=199 | 204 | 304) {
         return (answer, rest);
     }
     if answer.field("Transfer-Encoding") == Some("chunked") {
         assert_eq!(answer.field("Content-Length"), None);
         loop {
-            let line_end = rest
-                .windows(2)
-                .position(|window| window == b"\r\n")
-                .expect("a chunk size line");
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line_end]).unwrap(), 16)
-                .expect("a chunk size");
+            let line_end = rest.windows(2).position(|window| window == b"\r\n").expect("a chunk size line");
+            let size =
+                usize::from_str_radix(std::str::from_utf8(&rest[..line_end]).unwrap(), 16).expect("a chunk size");
             rest = &rest[line_end + 2..];
             answer.body.extend_from_slice(&rest[..size]);
             assert_eq!(&rest[size..size + 2], b"\r\n");
