@@ -40,9 +40,6 @@ def server(mpm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     running.application = "django_site.wsgi"  # found from the working directory, as an operator would serve it
     with running:
         yield running
-        # Django leaves requests in reference cycles, and with them the files of their bodies, until Python collects:
-        # stopped before its end, the server is not asked which descriptors it holds. Files and processes are looked for.
-        running.stop()
 
 
 @pytest.fixture

@@ -178,6 +178,7 @@ def test_an_application_that_fails_before_its_head_is_a_500(server: Server, clie
         ("returned-bytes", "bytes itself"),
         ("returned-none", "NoneType"),
         ("returned-int", "not an iterable of bytes"),
+        ("exc-info", "exc_info must be the tuple"),
     ],
 )
 def test_what_an_application_may_not_do_is_a_500_with_a_sentence(
