@@ -9,7 +9,7 @@ mod wsgi;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Raise ValueError that names the first directive of `format` that is not known.
+/// Raise `ValueError` that names the first directive of `format` that is not known.
 #[pyfunction]
 fn check_access_log_format(format: &str) -> PyResult<()> {
     engine::log::Format::compile(format).map(drop).map_err(|unknown| PyValueError::new_err(unknown.to_string()))
