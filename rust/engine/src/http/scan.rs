@@ -101,3 +101,36 @@ impl Scan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status of the refusal of `input`, received in pieces of `size`.
+    fn refused(input: &[u8], size: usize, limits: &Limits) -> Option<u16> {
+        let mut scan = Scan::default();
+        let ends = (size..input.len()).step_by(size).chain([input.len()]);
+        let results = ends.map(|end| scan.find_end(&input[..end], limits));
+        results.filter_map(Result::err).map(|reject| reject.status).next()
+    }
+
+    #[test]
+    fn the_first_limit_that_is_passed_decides_however_the_head_is_cut() {
+        let (line, field) = (b"a".repeat(100), [b"GET / HTTP/1.1\r\n", b"a".repeat(100).as_slice()].concat());
+        for (input, request_line, field_size, head, status) in [
+            (&line, 60, 60, 50, 431),
+            (&line, 49, 60, 50, 414),
+            (&line, 50, 60, 50, 431),
+            (&field, 60, 60, 50, 431),
+            (&field, 60, 10, 50, 431),
+        ] {
+            for end in ["", "\r\n", "\r\n\r\n", "\n"] {
+                let input = [input.as_slice(), end.as_bytes()].concat();
+                let limits = Limits { request_line, field_size, head, ..Limits::default() };
+                for size in [1, 7, input.len()] {
+                    assert_eq!(refused(&input, size, &limits), Some(status), "{size}: {}", input.escape_ascii());
+                }
+            }
+        }
+    }
+}
