@@ -8,7 +8,7 @@ from tricorn.config.compound_kinds import OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section
 from tricorn.config.kinds import Integer, Kind, Seconds, Size, Text
 from tricorn.config.read_timeouts import ReadTimeouts
-from tricorn.config.settings import Rate
+from tricorn.config.settings import Mpm, Rate
 
 UNLIMITED = (1 << 64) - 1
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
@@ -91,9 +91,11 @@ KEEP_ALIVE_TIMEOUT = Directive(
     section=Section.DEADLINES,
     kind=Seconds(0.0, 86_400.0),
     default=75.0,
+    defaults={Mpm.PREFORK: 5.0, Mpm.WORKER: 5.0},
     meaning="Seconds that a connection may wait for its next request; 0 closes after each answer.",
-    reason="More than the 60 seconds for which load balancers keep a connection, so that they end it and not we:"
-    " the other order loses requests.",
+    reason="Under event it is more than the 60 seconds for which load balancers keep a connection, so that they end it"
+    " and not we: the other order loses requests. Under prefork and worker a waiting connection holds a process or a"
+    " thread, hence Apache's 5 seconds; behind a load balancer set it above that one's idle time, or to 0.",
     change=Change.RELOAD,
     equivalents=Equivalents("KeepAliveTimeout", "--keep-alive (default 2)", "--timeout-keep-alive (default 5)"),
     flags=("--keep-alive", "--timeout-keep-alive"),
