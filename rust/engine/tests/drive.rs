@@ -166,11 +166,6 @@ impl Server {
         stream
     }
 
-    fn get(&self, stream: &mut TcpStream, path: &str) -> String {
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
-        read_answer(stream)
-    }
-
     fn retire(&self) {
         match &*self.driver {
             Driver::Blocking(driver) => driver.retire(),
