@@ -54,10 +54,15 @@ class World(RuleBasedStateMachine):
         self.deadline: float | None = None
         self.announced = False
 
-    @initialize(children=st.integers(1, 4))
-    def begin(self, children: int) -> None:
+    @initialize(children=st.integers(1, 4), comes_up=st.sampled_from([True, True, True, False]))
+    def begin(self, children: int, comes_up: bool) -> None:
         self.shapes[1] = self._shape(children)
         self._settle()
+        if comes_up:
+            self.a_template_is_ready(0)
+            for _ in range(children):
+                self.a_child_is_ready(0)
+            assert self.announced
 
     def _is_over(self) -> bool:
         return self.exited is not None
@@ -127,6 +132,11 @@ class World(RuleBasedStateMachine):
                 pass
 
     # What may happen.
+
+    @rule()
+    def what_was_ordered_works(self) -> None:
+        self.a_template_is_ready(0)
+        self.a_child_is_ready(0)
 
     @rule(which=st.integers(0, 20))
     def a_template_is_ready(self, which: int) -> None:
