@@ -35,11 +35,13 @@ pub(super) struct Maker {
     /// The last address of a peer.
     peer: Option<(IpAddr, Py<PyString>)>,
     path: Vec<u8>,
+    /// The body of the last request, if it is in a file.
+    pub(super) spooled: Option<Py<Input>>,
 }
 
 impl Maker {
     pub(super) fn new() -> Self {
-        Self { bases: Vec::new(), names: Names::new(), peer: None, path: Vec::new() }
+        Self { bases: Vec::new(), names: Names::new(), peer: None, path: Vec::new(), spooled: None }
     }
 
     /// The environ of the request of `exchange`, whose body it takes.
@@ -52,7 +54,9 @@ impl Maker {
         let (local, peer) = (exchange.endpoints().local, exchange.endpoints().peer);
         let environ = self.base(py, constants, local)?.copy()?;
         if exchange.body_length() > 0 {
-            environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(exchange.take_body()))?)?;
+            let input = Bound::new(py, Input::new(exchange.take_body()))?;
+            environ.set_item(intern!(py, "wsgi.input"), &input)?;
+            self.spooled = input.get().holds_file(py).then(|| input.unbind());
         }
         let head = exchange.head();
         set_method(&environ, head)?;

@@ -1,6 +1,7 @@
 //! `wsgi.input` (PEP 3333, "Input and Error Streams"): a gathered request body as a Python stream of bytes. It owns the
 //! body, so it works as long as anybody keeps it, also when its request is over. Not here: how a body is gathered.
 
+use super::fast::references;
 use engine::drive::Body;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -28,6 +29,23 @@ struct Source {
 impl Input {
     pub(super) fn new(body: Body) -> Self {
         Self(Mutex::new(Source { body, ..Source::default() }))
+    }
+
+    /// Whether there is a file with bytes that have not been read.
+    pub(super) fn holds_file(&self, py: Python<'_>) -> bool {
+        self.source(py).body.memory().is_none()
+    }
+
+    /// The request is over. Whoever keeps the body may still read it; but if it is only kept by a cycle of dead objects,
+    /// such as an exception and its frames, then its file must not stay on the disk until the collector happens to come.
+    pub(super) fn request_over(py: Python<'_>, input: &Py<Self>) {
+        if references(py, input) > 1 && input.get().holds_file(py) {
+            // The objects of a request are young. What fails here is not the request's fault, and is told as Python does.
+            let collected = py.import(intern!(py, "gc")).and_then(|gc| gc.call_method1(intern!(py, "collect"), (1,)));
+            if let Err(error) = collected {
+                error.write_unraisable(py, None);
+            }
+        }
     }
 
     fn source(&self, py: Python<'_>) -> MutexGuard<'_, Source> {

@@ -20,6 +20,7 @@ mod response;
 use answer::{Answer, Failure};
 use engine::drive::{Batch, Exchange, Gateway};
 use environ::{Constants, Maker};
+use input::Input;
 use pyo3::exceptions::{PyBrokenPipeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -104,6 +105,9 @@ impl Gateway for WsgiGateway {
             while let Some(mut exchange) = batch.next() {
                 if let Err(failure) = self.answer(py, &mut desk, &mut exchange) {
                     self.fail(py, &mut exchange, &failure);
+                }
+                if let Some(input) = desk.maker.spooled.take() {
+                    Input::request_over(py, &input);
                 }
             }
             DESK.set(Some(desk));
