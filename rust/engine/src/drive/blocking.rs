@@ -15,6 +15,8 @@ use super::role::end_answer;
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
 use crate::connection::Stage;
+#[cfg(target_os = "linux")]
+use crate::net::Gate;
 use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
 use crate::scoreboard::ChildState;
 
@@ -56,6 +58,7 @@ impl BlockingDriver {
         context: Arc<Context>,
         threads: usize,
     ) -> io::Result<Self> {
+        context.row.state(ChildState::Ready);
         Ok(Self {
             gateway,
             context,
@@ -94,10 +97,9 @@ impl BlockingDriver {
         watch: Option<BorrowedFd<'_>>,
         supervisor: &mut dyn Supervisor,
     ) -> io::Result<Result<(), Interrupted>> {
-        if thread == 0 {
-            self.context.row.state(ChildState::Ready);
-        }
-        let mut lane = Lane { driver: self, thread, watch, supervisor, scratch: Scratch::default(), optimistic: false };
+        let door = Door::new(self, watch)?;
+        let mut lane =
+            Lane { driver: self, thread, watch, door, supervisor, scratch: Scratch::default(), optimistic: false };
         let stop = loop {
             match lane.accept().and_then(|mut wire| {
                 let served = lane.serve(&mut wire);
@@ -121,11 +123,37 @@ impl BlockingDriver {
     }
 }
 
+/// How a thread waits for clients.
+enum Door {
+    /// The only thread of a child: one child is woken for each client.
+    #[cfg(target_os = "linux")]
+    Exclusive(Gate),
+    /// All children are woken, and the least loaded accepts.
+    Shared,
+}
+
+impl Door {
+    #[cfg(target_os = "linux")]
+    fn new(driver: &BlockingDriver, watch: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+        if driver.threads > 1 {
+            return Ok(Self::Shared);
+        }
+        Gate::new(&driver.listeners, &Waiter { wake: Some(&driver.wake), watch }).map(Self::Exclusive)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unnecessary_wraps, reason = "the Linux twin can fail")]
+    fn new(_driver: &BlockingDriver, _watch: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+        Ok(Self::Shared)
+    }
+}
+
 /// One thread's way through the driver.
 struct Lane<'a> {
     driver: &'a BlockingDriver,
     thread: usize,
     watch: Option<BorrowedFd<'a>>,
+    door: Door,
     supervisor: &'a mut dyn Supervisor,
     scratch: Scratch,
     /// The last look at a kept-alive socket without a wait found a request: look again before waiting.
@@ -133,17 +161,38 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    /// Waits; then lets the supervisor attend to what concerns it.
-    fn wait(&mut self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> Result<Ready, Stop> {
-        let driver = self.driver;
+    /// Waits for the socket of a client; then lets the supervisor attend to what concerns it.
+    fn wait(&mut self, socket: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> Result<bool, Stop> {
+        let ready = self.waiter().wait(&[socket], interest, deadline);
+        self.attend(ready)
+    }
+
+    /// Waits for a client, or only until `rest_until` if that is given.
+    fn wait_for_client(&mut self, rest_until: Option<Instant>) -> Result<bool, Stop> {
+        let ready = match (&self.door, rest_until) {
+            (_, Some(until)) => self.waiter().wait(&[], Interest::Receive, Some(until)),
+            #[cfg(target_os = "linux")]
+            (Door::Exclusive(gate), None) => gate.wait(None),
+            (Door::Shared, None) => {
+                let listeners: Vec<BorrowedFd<'_>> = self.driver.listeners.iter().map(AsFd::as_fd).collect();
+                self.waiter().wait(&listeners, Interest::Receive, None)
+            }
+        };
+        self.attend(ready)
+    }
+
+    fn waiter(&self) -> Waiter<'_> {
         // Once retired, the wake-up stays given, and the parent has nothing more to say that a signal would not.
-        let serving = !driver.context.retired.is_set();
-        let waiter = Waiter { wake: serving.then_some(&driver.wake), watch: self.watch.filter(|_| serving) };
-        let ready = waiter.wait(fds, interest, deadline).map_err(Stop::Failed)?;
+        let serving = !self.driver.context.retired.is_set();
+        Waiter { wake: serving.then_some(&self.driver.wake), watch: self.watch.filter(|_| serving) }
+    }
+
+    fn attend(&mut self, ready: io::Result<Ready>) -> Result<bool, Stop> {
+        let ready = ready.map_err(Stop::Failed)?;
         if let Some(attention) = ready.attention {
             self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted)?;
         }
-        Ok(ready)
+        Ok(ready.waited)
     }
 
     /// Waits for the accepting role, then for a client.
@@ -151,17 +200,14 @@ impl Lane<'_> {
         let driver = self.driver;
         let context = &*driver.context;
         let _role = driver.accepting.lock().unwrap_or_else(PoisonError::into_inner);
-        let listeners: Vec<BorrowedFd<'_>> = driver.listeners.iter().map(AsFd::as_fd).collect();
         let mut resting_until: Option<Instant> = None;
         let mut looked_away = false;
         loop {
             if driver.context.retired.is_set() {
                 return Err(Stop::Retired);
             }
-            let rests = resting_until.is_some_and(|until| Instant::now() < until);
-            let fds: &[BorrowedFd<'_>] = if rests { &[] } else { &listeners };
-            let ready = self.wait(fds, Interest::Receive, resting_until.filter(|_| rests))?;
-            if rests || !ready.waited {
+            resting_until = resting_until.filter(|until| Instant::now() < *until);
+            if !self.wait_for_client(resting_until)? || resting_until.is_some() {
                 continue;
             }
             if !looked_away {
@@ -226,8 +272,7 @@ impl Lane<'_> {
                 deadline = Some(until);
             }
             let began = Instant::now();
-            let ready = self.wait(&[wire.socket.as_fd()], wire.interest(), deadline)?;
-            if ready.waited {
+            if self.wait(wire.socket.as_fd(), wire.interest(), deadline)? {
                 wire.readable = true;
                 // It was there already: under load the next one is likely to be, too.
                 self.optimistic = stage == Stage::KeepAlive && began.elapsed() < Duration::from_micros(2);

@@ -1,5 +1,6 @@
 //! What a child's wires and drivers have in common: decided values, logs, the child's row.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -51,17 +52,31 @@ pub struct Context {
 
 /// Whether the child takes no more connections and tells those it has that they end; never taken back.
 #[derive(Debug, Default)]
-pub struct Retired(AtomicBool);
+pub struct Retired {
+    set: AtomicBool,
+    bell: Option<OwnedFd>,
+}
 
 impl Retired {
+    /// Not set; when it is, one byte is written to `bell`, so that whoever supervises the child hears of it at once.
+    #[must_use]
+    pub fn with_bell(bell: OwnedFd) -> Self {
+        Self { set: AtomicBool::new(false), bell: Some(bell) }
+    }
+
     /// Whether it has been set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(SeqCst)
+        self.set.load(SeqCst)
     }
 
     /// Sets it; true for the caller that was first.
     pub(super) fn set(&self) -> bool {
-        !self.0.swap(true, SeqCst)
+        let first = !self.set.swap(true, SeqCst);
+        if let Some(bell) = self.bell.as_ref().filter(|_| first) {
+            // A pipe that is full has rung already.
+            let _ = rustix::io::write(bell, &[0]);
+        }
+        first
     }
 }

@@ -109,6 +109,7 @@ impl ReactorDriver {
         parallel: bool,
     ) -> io::Result<Self> {
         let (reactor, waker) = Reactor::new(listeners)?;
+        context.row.state(ChildState::Ready);
         Ok(Self {
             gateway,
             context,
@@ -136,9 +137,6 @@ impl ReactorDriver {
     /// # Errors
     /// When the system cannot poll.
     pub fn run(&self, thread: usize) -> io::Result<()> {
-        if thread == 0 {
-            self.context.row.state(ChildState::Ready);
-        }
         let mut scratch = Scratch::default();
         let mut next = self.take_from_table().map_or(Work::Serve, Work::Lead);
         loop {

@@ -125,7 +125,7 @@ pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant
     }
 }
 
-fn timespec(duration: Duration) -> Timespec {
+pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(duration.subsec_nanos()),
