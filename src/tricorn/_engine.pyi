@@ -103,8 +103,13 @@ class EngineSettings:
         log_name: str,
         access_log_fd: int | None,
         access_log_format: str,
+        retired_fd: int | None = None,
     ) -> EngineSettings:
-        """`log_name` is put into every log line, for example "child=3 gen=2". Raises ValueError naming the value."""
+        """`log_name` is put into every log line, for example "child=3 gen=2". Raises ValueError naming the value.
+
+        One byte is written to `retired_fd` (a pipe that does not block) when the driver is retired, by whom or what
+        ever, so that the parent can be told at once that the child's place is free.
+        """
 
 @final
 class BlockingDriver:

@@ -27,6 +27,7 @@ pub(crate) struct EngineSettings {
     level: Level,
     log_name: String,
     access_log: Option<(RawFd, Format)>,
+    retired_fd: Option<RawFd>,
 }
 
 #[pymethods]
@@ -35,7 +36,8 @@ impl EngineSettings {
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
         spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd, access_log_format))]
+        max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd, access_log_format,
+        retired_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
         limit_request_line: usize,
@@ -60,6 +62,7 @@ impl EngineSettings {
         log_name: String,
         access_log_fd: Option<RawFd>,
         access_log_format: &str,
+        retired_fd: Option<RawFd>,
     ) -> PyResult<Self> {
         let level = Level::from_word(log_level)
             .ok_or_else(|| PyValueError::new_err(format!("log_level: {log_level:?} is no level")))?;
@@ -97,6 +100,7 @@ impl EngineSettings {
             level,
             log_name,
             access_log,
+            retired_fd,
         })
     }
 }
@@ -111,6 +115,10 @@ impl EngineSettings {
             Some((fd, format)) => Some(AccessLog::new(duplicate("access_log_fd", *fd)?, format.clone())?),
             None => None,
         };
+        let retired = match self.retired_fd {
+            Some(fd) => Retired::with_bell(duplicate("retired_fd", fd)?),
+            None => Retired::default(),
+        };
         Ok(Context {
             protocol: Arc::clone(&self.protocol),
             spool: self.spool.clone(),
@@ -118,7 +126,7 @@ impl EngineSettings {
             error_log,
             access_log,
             row,
-            retired: Retired::default(),
+            retired,
         })
     }
 }

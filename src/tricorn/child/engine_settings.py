@@ -9,8 +9,8 @@ from tricorn.child.heritage import Heritage
 from tricorn.config.settings import Rate
 
 
-def engine_settings(heritage: Heritage, who: str) -> EngineSettings:
-    """The values for a child that calls itself `who` in the log; raises ValueError naming what the engine refuses."""
+def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
+    """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is retired; raises ValueError naming what the engine refuses."""
     settings = heritage.settings
     return EngineSettings(
         limit_request_line=settings.limits.request_line,
@@ -35,6 +35,7 @@ def engine_settings(heritage: Heritage, who: str) -> EngineSettings:
         log_name=who,
         access_log_fd=heritage.logs.access,
         access_log_format=settings.logs.access_log_format,
+        retired_fd=bell,
     )
 
 

@@ -48,7 +48,8 @@ def run(heritage: Heritage, slot: int, end: socket.socket, load: Load) -> int:
         heritage.scoreboard.memory.claim(slot, pid, heritage.generation)
         application = load()
         reclaim(on_term)
-        driver = _make_driver(heritage, slot, who, application)
+        superior.arm()
+        driver = _make_driver(heritage, slot, who, application, superior.bell)
         superior.attach(driver)
         select(heritage.settings.mpm).serve(driver, heritage.settings.capacity, superior)
         log.debug("drained")
@@ -62,7 +63,7 @@ def run(heritage: Heritage, slot: int, end: socket.socket, load: Load) -> int:
     return superior.exit_code
 
 
-def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[..., object]) -> Driver:
+def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[..., object], bell: int) -> Driver:
     settings = heritage.settings
     gateway = Wsgi(
         application,
@@ -73,7 +74,7 @@ def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[
     )
     module = select(settings.mpm)
     listeners = list(heritage.listeners)
-    engine = engine_settings(heritage, who)
+    engine = engine_settings(heritage, who, bell)
     return module.make_driver(gateway, listeners, engine, heritage.scoreboard, slot, settings.capacity)
 
 

@@ -6,6 +6,7 @@ Used by the main thread of a child only, but for `asked`, which is also a signal
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import traceback
 
@@ -32,7 +33,13 @@ class ParentChannel:
         self._driver: Driver | None = None
         self._retired = False
         self._announced = False
-        self._silent_writer = -1
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(channel, selectors.EVENT_READ)
+        self._bell_heard, self.bell = os.pipe()
+        """Writing to `bell` ends a wait: the engine does, signals do, and threads that are done."""
+        for fd in (self._bell_heard, self.bell):
+            os.set_blocking(fd, False)
+        self._selector.register(self._bell_heard, selectors.EVENT_READ)
         self.exit_code = 0
         """What the child will leave with."""
 
@@ -40,9 +47,13 @@ class ParentChannel:
         """From now on there is something to finish: retiring means to retire the driver."""
         self._driver = driver
 
+    def arm(self) -> None:
+        """From now on a signal rings the bell: one that comes just before a wait must not be missed."""
+        signal.set_wakeup_fd(self.bell, warn_on_full_buffer=False)
+
     def fileno(self) -> int:
-        """Readable when the parent has something to say, or is gone."""
-        return self._channel.fileno()
+        """Readable when there is something to attend to; a selector is a descriptor that stands for several."""
+        return self._selector.fileno()
 
     def begun(self) -> None:
         """The first word."""
@@ -53,7 +64,31 @@ class ParentChannel:
         self._tell(Ready())
 
     def hear(self) -> None:
-        """Act on what the parent said."""
+        """Attend to what there is, without waiting."""
+        self._attend(0)
+
+    def wait(self) -> None:
+        """Wait until there is something to attend to, and attend to it."""
+        self._attend(None)
+
+    def ring(self) -> None:
+        """End a `wait`. Any thread."""
+        try:
+            os.write(self.bell, b"\0")
+        except BlockingIOError:
+            # The pipe is full: it has rung already.
+            return
+
+    def _attend(self, timeout: float | None) -> None:
+        ready = {key.fd for key, _ in self._selector.select(timeout)}
+        if self._bell_heard in ready:
+            self._silence_bell()
+            if self._driver is not None and self._driver.reached_limit():
+                self._leave("max_connections_per_child is reached")
+        if self._channel.fileno() in ready:
+            self._listen()
+
+    def _listen(self) -> None:
         try:
             told = bool(self._channel.receive())
         except ProtocolError as error:
@@ -63,6 +98,13 @@ class ParentChannel:
             self._orphaned()
         elif told:
             self._retire()
+
+    def _silence_bell(self) -> None:
+        try:
+            while os.read(self._bell_heard, 4096):
+                pass
+        except BlockingIOError:
+            return
 
     def asked(self) -> None:
         """The operator signalled this child directly: leave, and have the parent replace it."""
@@ -102,11 +144,8 @@ class ParentChannel:
     def _orphaned(self) -> None:
         """The parent is gone. Nobody is left to kill this child if it hangs, so it sees to that itself."""
         self._log.error(f"the parent is gone; leaving within {self._graceful_timeout:g} s")
-        # The end of the channel stays readable for ever and would keep whoever waits for it busy: put a silent
-        # descriptor in its place.
-        silent, self._silent_writer = os.pipe()
-        os.dup2(silent, self._channel.fileno(), inheritable=False)
-        os.close(silent)
+        # The end of a channel stays readable for ever: nobody has to be woken by it again.
+        self._selector.unregister(self._channel)
         # The default action of SIGALRM ends the process whatever the interpreter is doing.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, max(self._graceful_timeout, 0.001))

@@ -15,10 +15,16 @@ class Superior(Protocol):
     """The parent, as seen from a child: who is told things, and who may ask the child to retire."""
 
     def fileno(self) -> int:
-        """Readable when the parent has something to say, or is gone."""
+        """Readable when there is something to attend to: a word of the parent, its end, or a ring of the bell."""
 
     def hear(self) -> None:
-        """Read what the parent said, and act on it."""
+        """Attend to what there is, without waiting. Run by the main thread."""
+
+    def wait(self) -> None:
+        """Wait until there is something to attend to, and attend to it. Run by the main thread."""
+
+    def ring(self) -> None:
+        """End a `wait`. Any thread."""
 
     def ready(self) -> None:
         """Tell that the child serves."""

@@ -33,4 +33,4 @@ def make_driver(
 
 def serve(driver: Driver, capacity: Capacity, superior: Superior) -> None:
     """The crew serves, the main thread waits for the parent."""
-    Crew(driver.run, threads(capacity)).serve(superior)
+    Crew(driver.run, threads(capacity), superior).serve()

@@ -12,8 +12,8 @@ from tricorn.mpm import select
 from tricorn.policy.census import Shape
 from tricorn.scoreboard import make
 
-_SLOTS_PER_CHILD = 2
-"""A child that drains keeps its slot while its replacement has another."""
+_LEAST_SPARE_SLOTS = 4
+"""A child that drains keeps its slot while its replacement has another: one spare slot for each child, and not fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def make_generation(number: int, settings: Settings, listeners: tuple[int, ...])
         TricornError: a log cannot be opened, or there is no memory.
     """
     capacity = settings.capacity
-    slots = _SLOTS_PER_CHILD * capacity.children
+    slots = capacity.children + max(capacity.children, _LEAST_SPARE_SLOTS)
     logs = open_logs(settings.logs)
     try:
         scoreboard = make(slots, select(settings.mpm).threads(capacity))
