@@ -102,7 +102,7 @@ def _import_file(path: Path) -> ModuleType:
 def _not_found(module: str, missing: str) -> str:
     text = f"there is no module {missing!r}; searched from the working directory {Path.cwd()}"
     as_path = Path(*module.split("."))
-    if module != missing and (found := sys.modules.get(missing.rpartition(".")[0])) is not None:
+    if "." in missing and (found := sys.modules.get(missing.rpartition(".")[0])) is not None:
         return f"{text}\n{found.__name__} was found at {getattr(found, '__file__', None) or 'a namespace package'}"
     for directory in sorted(
         entry for entry in Path.cwd().iterdir() if entry.is_dir() and not entry.name.startswith(".")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tricorn.errors import StartError
+from tricorn.parent.pid_file import PidFile
+
+
+def test_it_is_held_by_one_and_removed(tmp_path: Path) -> None:
+    path = tmp_path / "x.pid"
+    held = PidFile(path)
+    assert (held.stale, path.read_text()) == (None, f"{os.getpid()}\n")
+    with pytest.raises(StartError, match=f"held by a running server .pid {os.getpid()}."):
+        PidFile(path)
+    held.remove()
+    assert not path.exists()
+
+
+def test_what_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "x.pid"
+    path.write_text("123456789 and more\n")
+    held = PidFile(path)
+    assert (held.stale, path.read_text()) == ("123456789 and more", f"{os.getpid()}\n")
+    held.remove()
+
+
+def test_somebody_elses_file_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "x.pid"
+    held = PidFile(path)
+    path.unlink()
+    path.write_text("another\n")
+    held.remove()
+    assert path.read_text() == "another\n"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("data")
+    (tmp_path / "x.pid").symlink_to(tmp_path / "precious")
+    with pytest.raises(StartError, match="cannot be opened"):
+        PidFile(tmp_path / "x.pid")
+    assert (tmp_path / "precious").read_text() == "data"
