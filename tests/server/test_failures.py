@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,17 @@ def test_a_hanging_handler_does_not_hold_up_a_stop_for_ever(start: Start, tmp_pa
         server.signal(signal.SIGTERM)
         server.wait()
         assert client.rest() == b""
+
+
+def test_idle_connections_do_not_hold_up_a_stop(start: Start) -> None:
+    server = start(SERVING)
+    with Client(server.address) as idle, Client(server.address) as silent:
+        assert idle.get("/").body == b"Hello"
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10, "the stop took as long as the deadlines of idle connections"
+        assert idle.closed()
+        assert silent.closed()
 
 
 def _until(condition: Callable[[], bool]) -> None:

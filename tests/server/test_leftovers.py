@@ -46,6 +46,12 @@ def test_spooled_bodies_leave_no_file(server: Server) -> None:
         with Client(server.address) as broken:
             broken.send(request("/count", "Content-Length: 300000", method="POST") + body[:200_000])
             broken.reset() if number % 2 else broken.close()
+    with Client(server.address) as half:
+        half.send(request("/count", "Content-Length: 300000", method="POST") + body[:200_000])
+        assert half.silent()
+        assert list(server.temporary.rglob("*")) == [], "a spooled body has a name"
+        half.send(body[200_000:])
+        assert half.response().body == b"300000"
     assert list(server.temporary.rglob("*")) == []
     server.check_descriptors()
 
