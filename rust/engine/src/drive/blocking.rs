@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
-use super::role::end_answer;
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
 use crate::connection::Stage;
@@ -300,7 +299,7 @@ impl Lane<'_> {
         driver.gateway.serve(&mut one);
         let before = driver.busy.fetch_sub(1, SeqCst);
         context.row.busy(u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX));
-        end_answer(wire, &mut self.scratch.out);
+        wire.end_answer(&mut self.scratch.out);
         wire.complete(Instant::now(), &mut self.scratch, context)
     }
 }

@@ -14,6 +14,7 @@ mod exchange;
 mod reactor;
 mod ready;
 mod role;
+mod turn;
 mod wire;
 
 pub use blocking::BlockingDriver;

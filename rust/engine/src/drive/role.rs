@@ -9,21 +9,24 @@
 //!
 //! `threads` + 1 threads: at most `threads` are inside the application, so one is always left to receive. Whoever is
 //! not busy sleeps; one sleeper is the deputy, who looks at the table every tick while handlers run, and not at all when
-//! they do not. After handlers were found to be slow, the deputy is woken at once instead of after a tick.
+//! they do not. While handlers are found to wait rather than to compute, the deputy is woken at once instead.
 //!
 //! Guarantees: exactly one thread has the reactor, or it is on the table. A wire is in its place, in `ready`, with one
 //! thread, or in `returned`. A complete request waits only while `threads` threads are busy, or for at most two ticks.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::reactor::Reactor;
 use super::ready::{Away, Queue};
+use super::turn::Turn;
 use super::wire::{Scratch, Verdict};
-use super::{Batch, Context, Exchange, Gateway};
-use crate::connection::Stage;
+use super::{Context, Gateway};
 use crate::net::Listeners;
 use crate::scoreboard::ChildState;
 
@@ -31,10 +34,12 @@ use crate::scoreboard::ChildState;
 const TICK: Duration = Duration::from_micros(500);
 /// Ticks without a handler seen after which the deputy sleeps until it is called.
 const QUIET_TICKS: u32 = 4;
-/// How long the leader serves before it polls again, as long as handlers come back quickly.
-const SERVE_FOR: Duration = Duration::from_micros(500);
-/// Handlers in a row that must come back quickly before the deputy is no longer woken at once.
-const EAGER_FOR: u32 = 32;
+/// One handler in so many is watched for how long it waited: asking for a thread's own time is a system call.
+const SAMPLE: usize = 16;
+/// Waiting for so long in one handler is worth waking the deputy at once from now on.
+const LONG_WAIT: Duration = Duration::from_micros(50);
+/// Watched handlers in a row that must not wait before that ends.
+const EAGER_FOR: u32 = 4;
 
 /// Where the reactor is.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ enum Work {
 /// The driver of the event MPM. Shared by the threads of one child.
 pub struct ReactorDriver {
     gateway: Arc<dyn Gateway>,
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     threads: usize,
     /// Handlers can run at the same time (free-threaded interpreter): waiting requests wake sleepers at once.
     parallel: bool,
@@ -76,8 +81,9 @@ pub struct ReactorDriver {
     call_others: Condvar,
     deputy_sleeps: AtomicBool,
     eager: AtomicU32,
+    handlers: AtomicUsize,
     busy: AtomicUsize,
-    ready: Queue<Away>,
+    pub(super) ready: Queue<Away>,
     returned: Queue<(Away, Verdict)>,
     polling: AtomicBool,
     waker: mio::Waker,
@@ -122,6 +128,7 @@ impl ReactorDriver {
             call_others: Condvar::new(),
             deputy_sleeps: AtomicBool::new(false),
             eager: AtomicU32::new(0),
+            handlers: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
             ready: Queue::default(),
             returned: Queue::default(),
@@ -220,7 +227,7 @@ impl ReactorDriver {
     }
 
     /// Queues what has become complete.
-    fn publish(&self, reactor: &mut Reactor) {
+    pub(super) fn publish(&self, reactor: &mut Reactor) {
         let mut some = false;
         for away in reactor.take_complete() {
             self.ready.push(away);
@@ -331,7 +338,7 @@ impl ReactorDriver {
     }
 
     /// The leader is about to enter the application.
-    fn lend(&self, reactor: Box<Reactor>) {
+    pub(super) fn lend(&self, reactor: Box<Reactor>) {
         *lock(&self.table) = Table::Lent(reactor);
         self.lent.fetch_add(1, SeqCst);
         if self.deputy_sleeps.load(SeqCst) || self.eager.load(SeqCst) > 0 {
@@ -340,20 +347,21 @@ impl ReactorDriver {
         }
     }
 
-    /// A handler took so long: decides whether the deputy is woken at once from now on.
-    fn learn(&self, took: Duration) {
-        if took >= TICK {
-            self.eager.store(EAGER_FOR, SeqCst);
-        } else {
-            let eager = self.eager.load(SeqCst);
-            if eager > 0 {
-                // Two threads may count at once and lose one: it is a guess anyway.
-                self.eager.store(eager - 1, SeqCst);
-            }
-        }
+    /// Whether the handler that begins now is to be watched.
+    pub(super) fn wants_sample(&self) -> bool {
+        self.handlers.fetch_add(1, Relaxed) % SAMPLE == 0
     }
 
-    fn take_from_table(&self) -> Option<Box<Reactor>> {
+    /// A watched handler did not use the processor for so long. While handlers wait (for a database, say), others can
+    /// run: the deputy is woken at once instead of after a tick. While they compute, it would only be in the way.
+    pub(super) fn learn(&self, waited: Duration) {
+        let eager = self.eager.load(SeqCst);
+        let next = if waited >= LONG_WAIT { EAGER_FOR } else { eager.saturating_sub(1) };
+        // Two threads may learn at once, and one of them in vain: it is a guess anyway.
+        self.eager.store(next, SeqCst);
+    }
+
+    pub(super) fn take_from_table(&self) -> Option<Box<Reactor>> {
         let mut table = lock(&self.table);
         match std::mem::replace(&mut *table, Table::Taken) {
             Table::Lent(reactor) => {
@@ -368,7 +376,7 @@ impl ReactorDriver {
     }
 
     /// A worker gives a wire back to whoever has the reactor.
-    fn give_back(&self, away: Away, verdict: Verdict) {
+    pub(super) fn give_back(&self, away: Away, verdict: Verdict) {
         if verdict == Verdict::Request {
             self.ready.push(away);
             return;
@@ -377,104 +385,5 @@ impl ReactorDriver {
         if self.polling.load(SeqCst) {
             self.wake_reactor();
         }
-    }
-}
-
-/// What a thread has of the role during one batch.
-enum Hold {
-    /// The reactor itself: between two requests of the leader.
-    Has(Box<Reactor>),
-    /// It lies on the table: the leader is inside the application.
-    Lent,
-    /// Nothing: a worker.
-    Nothing,
-}
-
-/// One batch of one thread.
-struct Turn<'a> {
-    driver: &'a ReactorDriver,
-    thread: usize,
-    hold: Hold,
-    scratch: &'a mut Scratch,
-    current: Option<Away>,
-    /// When the exchange under way entered the application.
-    entered: Instant,
-    /// When a leader polls again.
-    until: Instant,
-}
-
-impl<'a> Turn<'a> {
-    fn new(driver: &'a ReactorDriver, thread: usize, scratch: &'a mut Scratch, reactor: Option<Box<Reactor>>) -> Self {
-        let now = Instant::now();
-        let hold = reactor.map_or(Hold::Nothing, Hold::Has);
-        Self { driver, thread, hold, scratch, current: None, entered: now, until: now + SERVE_FOR }
-    }
-
-    /// Ends the exchange under way, takes the reactor again if it still lies there, and hands the wire back.
-    fn complete(&mut self) -> Instant {
-        let now = Instant::now();
-        let Some(mut away) = self.current.take() else {
-            return now;
-        };
-        let driver = self.driver;
-        let context = &*driver.context;
-        context.row.stage(self.thread, None);
-        end_answer(&mut away.wire, &mut self.scratch.out);
-        driver.learn(now.saturating_duration_since(self.entered));
-        let verdict = away.wire.complete(now, self.scratch, context);
-        if matches!(self.hold, Hold::Lent) {
-            self.hold = driver.take_from_table().map_or(Hold::Nothing, Hold::Has);
-        }
-        match &mut self.hold {
-            Hold::Has(reactor) => {
-                reactor.take_back(away, verdict, now, context);
-                driver.publish(reactor);
-            }
-            Hold::Lent | Hold::Nothing => driver.give_back(away, verdict),
-        }
-        now
-    }
-
-    /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
-    fn close(mut self) -> Option<Box<Reactor>> {
-        self.complete();
-        match self.hold {
-            Hold::Has(reactor) => Some(reactor),
-            Hold::Lent | Hold::Nothing => None,
-        }
-    }
-}
-
-impl Batch for Turn<'_> {
-    fn next(&mut self) -> Option<Exchange<'_>> {
-        let now = self.complete();
-        let driver = self.driver;
-        if matches!(self.hold, Hold::Has(_)) && now >= self.until {
-            return None;
-        }
-        let mut away = driver.ready.pop()?;
-        driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
-        driver.context.row.stage(self.thread, Some(Stage::Handler));
-        away.wire.connection.enter_handler(now);
-        self.entered = now;
-        if let Hold::Has(reactor) = std::mem::replace(&mut self.hold, Hold::Nothing) {
-            driver.lend(reactor);
-            self.hold = Hold::Lent;
-        }
-        let away = self.current.insert(away);
-        Some(Exchange { wire: &mut away.wire, out: &mut self.scratch.out, context: &driver.context })
-    }
-}
-
-/// An exchange that the gateway left without an answer, or without its end, gets one.
-pub(super) fn end_answer(wire: &mut super::wire::Wire, out: &mut Vec<u8>) {
-    if wire.connection.answered() {
-        return;
-    }
-    if wire.connection.responding() {
-        wire.connection.break_off();
-    } else {
-        let reject = crate::http::Reject::new(500, "the gateway gave no answer");
-        wire.connection.reject(&reject, out);
     }
 }

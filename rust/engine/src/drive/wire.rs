@@ -199,6 +199,19 @@ impl Wire {
         }
     }
 
+    /// An exchange that the gateway left without an answer, or without its end, gets one.
+    pub(super) fn end_answer(&mut self, out: &mut Vec<u8>) {
+        if self.connection.answered() {
+            return;
+        }
+        if self.connection.responding() {
+            self.connection.break_off();
+        } else {
+            self.noted.status = 500;
+            self.connection.reject(&Reject::new(500, "the gateway gave no answer"), out);
+        }
+    }
+
     /// Sends what is left of the answer, and enters what follows it.
     fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         if self.lost {

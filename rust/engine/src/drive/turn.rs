@@ -1,0 +1,120 @@
+//! One batch of one thread of the reactor driver: requests are taken from `ready`, the reactor is laid on the table while
+//! the application has one, and wires go back to where they belong. Who is leader, deputy or worker is `role`'s to say.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::reactor::Reactor;
+use super::ready::Away;
+use super::role::ReactorDriver;
+use super::wire::Scratch;
+use super::{Batch, Exchange};
+use crate::connection::Stage;
+
+/// How long the leader serves before it polls again, as long as handlers come back quickly.
+const SERVE_FOR: Duration = Duration::from_micros(500);
+
+/// What a thread has of the role during one batch.
+enum Hold {
+    /// The reactor itself: between two requests of the leader.
+    Has(Box<Reactor>),
+    /// It lies on the table: the leader is inside the application.
+    Lent,
+    /// Nothing: a worker.
+    Nothing,
+}
+
+/// One batch of one thread.
+pub(super) struct Turn<'a> {
+    driver: &'a ReactorDriver,
+    thread: usize,
+    hold: Hold,
+    scratch: &'a mut Scratch,
+    current: Option<Away>,
+    /// When the exchange under way entered the application, and what time of its own the thread had used by then.
+    entered: Instant,
+    sampled: Option<Duration>,
+    /// When a leader polls again.
+    until: Instant,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        driver: &'a ReactorDriver,
+        thread: usize,
+        scratch: &'a mut Scratch,
+        reactor: Option<Box<Reactor>>,
+    ) -> Self {
+        let now = Instant::now();
+        let hold = reactor.map_or(Hold::Nothing, Hold::Has);
+        let until = now + SERVE_FOR;
+        Self { driver, thread, hold, scratch, current: None, entered: now, sampled: None, until }
+    }
+
+    /// Ends the exchange under way, takes the reactor again if it still lies there, and hands the wire back.
+    fn complete(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(mut away) = self.current.take() else {
+            return now;
+        };
+        let driver = self.driver;
+        let context = &*driver.context;
+        context.row.stage(self.thread, None);
+        away.wire.end_answer(&mut self.scratch.out);
+        if let Some(used_before) = self.sampled.take() {
+            let took = now.saturating_duration_since(self.entered);
+            driver.learn(took.saturating_sub(own_time().saturating_sub(used_before)));
+        }
+        let verdict = away.wire.complete(now, self.scratch, context);
+        if matches!(self.hold, Hold::Lent) {
+            self.hold = driver.take_from_table().map_or(Hold::Nothing, Hold::Has);
+        }
+        match &mut self.hold {
+            Hold::Has(reactor) => {
+                reactor.take_back(away, verdict, now, context);
+                driver.publish(reactor);
+            }
+            Hold::Lent | Hold::Nothing => driver.give_back(away, verdict),
+        }
+        now
+    }
+
+    /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
+    pub(super) fn close(mut self) -> Option<Box<Reactor>> {
+        self.complete();
+        match self.hold {
+            Hold::Has(reactor) => Some(reactor),
+            Hold::Lent | Hold::Nothing => None,
+        }
+    }
+}
+
+impl Batch for Turn<'_> {
+    fn next(&mut self) -> Option<Exchange<'_>> {
+        let now = self.complete();
+        let driver = self.driver;
+        if matches!(self.hold, Hold::Has(_)) && now >= self.until {
+            return None;
+        }
+        let mut away = driver.ready.pop()?;
+        driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
+        driver.context.row.stage(self.thread, Some(Stage::Handler));
+        away.wire.connection.enter_handler(now);
+        self.entered = now;
+        self.sampled = driver.wants_sample().then(own_time);
+        if let Hold::Has(reactor) = std::mem::replace(&mut self.hold, Hold::Nothing) {
+            driver.lend(reactor);
+            self.hold = Hold::Lent;
+        }
+        let away = self.current.insert(away);
+        Some(Exchange { wire: &mut away.wire, out: &mut self.scratch.out, context: &driver.context })
+    }
+}
+
+/// Processor time that this thread has used. A system call.
+fn own_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
