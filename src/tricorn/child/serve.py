@@ -15,7 +15,7 @@ from tricorn.child.channel import Channel
 from tricorn.child.engine_settings import engine_settings
 from tricorn.child.heritage import Heritage
 from tricorn.child.messages import TO_CHILD, FromChild, ToChild
-from tricorn.child.signals import reclaim, shield
+from tricorn.child.signals import Handler, reclaim, shield
 from tricorn.child.superior import ParentChannel, ToldToLeave
 from tricorn.child.title import set_title
 from tricorn.errors import TricornError
@@ -44,23 +44,32 @@ def run(heritage: Heritage, slot: int, end: socket.socket, load: Load) -> int:
 
     try:
         shield(on_term)
+        _live(heritage, slot, who, superior, load, on_term)
+        superior.over()
+    except ToldToLeave:
+        # Raised once at most, by a signal, wherever the child was before it had a driver to retire.
+        log.debug("told to leave before it served")
+    _finish()
+    return superior.exit_code
+
+
+def _live(heritage: Heritage, slot: int, who: str, superior: ParentChannel, load: Load, on_term: Handler) -> None:
+    """Load and serve; whatever goes wrong is told to the parent."""
+    try:
         superior.begun()
-        heritage.scoreboard.memory.claim(slot, pid, heritage.generation)
+        heritage.scoreboard.memory.claim(slot, os.getpid(), heritage.generation)
         application = load()
         reclaim(on_term)
         superior.arm()
         driver = _make_driver(heritage, slot, who, application, superior.bell)
         superior.attach(driver)
         select(heritage.settings.mpm).serve(driver, heritage.settings.capacity, superior)
-        log.debug("drained")
     except ToldToLeave:
-        log.debug("told to leave before it served")
+        raise
     except TricornError as error:
         superior.broken(error.exit_code, str(error))
     except BaseException as error:  # whatever it is, the parent has to hear of it
         superior.broken(1, "".join(traceback.format_exception(error)).strip())
-    _finish()
-    return superior.exit_code
 
 
 def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[..., object], bell: int) -> Driver:

@@ -46,6 +46,9 @@ class ParentChannel:
     def attach(self, driver: Driver) -> None:
         """From now on there is something to finish: retiring means to retire the driver."""
         self._driver = driver
+        if self._retired:
+            # Told before, and the application has swallowed it during its import.
+            driver.retire()
 
     def arm(self) -> None:
         """From now on a signal rings the bell: one that comes just before a wait must not be missed."""
@@ -135,11 +138,16 @@ class ParentChannel:
             self._tell(Leaving(reason))
         self._retire()
 
-    def _retire(self) -> None:
+    def over(self) -> None:
+        """The child has served, or never will: there is nothing left to retire."""
         self._retired = True
-        if self._driver is None:
+
+    def _retire(self) -> None:
+        first, self._retired = not self._retired, True
+        if self._driver is not None:
+            self._driver.retire()
+        elif first:
             raise ToldToLeave
-        self._driver.retire()
 
     def _orphaned(self) -> None:
         """The parent is gone. Nobody is left to kill this child if it hangs, so it sees to that itself."""
