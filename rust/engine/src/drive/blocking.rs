@@ -265,10 +265,11 @@ impl Lane<'_> {
                 continue;
             }
             let mut deadline = wire.connection.deadline();
-            let retired = driver.context.retired.is_set();
-            if retired && stage == Stage::KeepAlive {
+            // A client that has sent nothing, as browsers do with spare connections, is as idle as one that is kept alive.
+            let leaves = driver.context.retired.is_set() && wire.rests();
+            if leaves {
                 let until = *idle_until.get_or_insert_with(|| Instant::now() + RETIRED_KEEP_ALIVE);
-                deadline = Some(until);
+                deadline = Some(deadline.map_or(until, |deadline| deadline.min(until)));
             }
             let began = Instant::now();
             if self.wait(wire.socket.as_fd(), wire.interest(), deadline)? {
@@ -279,7 +280,7 @@ impl Lane<'_> {
             }
             let now = Instant::now();
             if deadline.is_some_and(|deadline| deadline <= now)
-                && wire.expire(now, &mut self.scratch, context) == Verdict::Close
+                && (leaves || wire.expire(now, &mut self.scratch, context) == Verdict::Close)
             {
                 break;
             }

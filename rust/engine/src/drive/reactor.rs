@@ -22,7 +22,6 @@ use super::Context;
 use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
-use crate::connection::Stage;
 use crate::log::Level;
 use crate::net::{Accepted, Listeners};
 
@@ -407,17 +406,6 @@ impl Reactor {
         // Those that were away, or became idle since, are looked at again.
         if !self.places.is_empty() {
             self.idle_until = Some(now + RETIRED_KEEP_ALIVE);
-        }
-    }
-}
-
-impl Wire {
-    /// Nothing has been received of a request, and no answer is under way.
-    fn rests(&self) -> bool {
-        match self.connection.stage() {
-            Stage::KeepAlive => true,
-            Stage::Handshake | Stage::Head => self.connection.requests() == 0 && !self.connection.begun(),
-            Stage::Body | Stage::Queued | Stage::Handler | Stage::Write | Stage::Linger => false,
         }
     }
 }

@@ -322,6 +322,15 @@ impl Wire {
         }
     }
 
+    /// Nothing has been received of a request, and no answer is under way.
+    pub(super) fn rests(&self) -> bool {
+        match self.connection.stage() {
+            Stage::KeepAlive => true,
+            Stage::Handshake | Stage::Head => self.connection.requests() == 0 && !self.connection.begun(),
+            Stage::Body | Stage::Queued | Stage::Handler | Stage::Write | Stage::Linger => false,
+        }
+    }
+
     fn record(&self, now: Instant, context: &Context) {
         let Some(log) = &context.access_log else {
             return;
