@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
+
+import pytest
 
 from tests.control.client import ask, until
 from tricorn.testing import Server
@@ -91,7 +94,8 @@ def test_numbers_change_and_a_bad_configuration_is_refused(launch: Start, site: 
     file.write_text("[event]\nstart_servers = 1\nthreads_per_child = 1\n")
     server = Server("told", directory=site)
     with server:
-        assert len(server.child_pids()) == 1
+        first = server.child_pids()
+        assert len(first) == 1
         file.write_text("[event]\nstart_servers = 3\nthreads_per_child = 4\n")
         server.signal(signal.SIGHUP)
         server.log.wait_for("reloaded: generation 2 serves")
@@ -146,3 +150,50 @@ def test_many_reloads_leak_nothing(start: Start) -> None:
         server.log.wait_for(f"reloaded: generation {generation} serves")
         until(lambda: len(server.processes()) == 4, "the old generation has left")
     until(lambda: held() == before, "the parent holds as many descriptors as before")
+
+
+class Keeping(Load):
+    """As `Load`, on one connection for as long as the server keeps it; a request that got no answer counts as lost."""
+
+    def run(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while not self._stop_asking.is_set():
+            connection = connection or http.client.HTTPConnection(*self._server.address, timeout=10)
+            try:
+                connection.request("GET", "/word")
+                response = connection.getresponse()
+                self.answers.append(response.read().decode())
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection = None
+        if connection is not None:
+            connection.close()
+
+
+def test_kept_alive_connections_are_ended_without_losing_a_request(site: Path, mpm: str) -> None:
+    # One more child or thread than clients, so that nobody waits for a keep-alive to end.
+    children = ("--start-servers", "4") if mpm == "prefork" else ("--start-servers", "2", "--threads-per-child", "4")
+    with Server("told", mpm=mpm, options=children, directory=site) as server:
+        with Keeping(server) as first, Keeping(server) as second, Keeping(server) as third:
+            for generation in (2, 3):
+                for client in (first, second, third):
+                    enough = len(client.answers) + 50
+                    until(lambda client=client, enough=enough: len(client.answers) > enough, "it is busy")  # type: ignore[misc]
+                server.signal(signal.SIGHUP)
+                server.log.wait_for(f"reloaded: generation {generation} serves")
+                expected = 2 + 2 + (2 if mpm == "prefork" else 0)
+                until(lambda: len(server.processes()) == expected, "the old generation has left")  # noqa: B023
+        assert first.failures + second.failures + third.failures == []
+
+
+@pytest.mark.parametrize("preload", ["auto", "off"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_does_not_wait_for_an_import(launch: Start, site: Path, preload: str, number: signal.Signals) -> None:
+    (site / "slow.py").write_text(
+        "import time\nopen('importing', 'w').close()\ntime.sleep(30)\nfrom told import application\n"
+    )
+    server = launch("--preload", preload, application="slow")
+    until((site / "importing").exists, "the import has begun")
+    server.signal(number)
+    assert server.wait(5) == 0
+    server.check_leftovers()
