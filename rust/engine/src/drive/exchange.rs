@@ -87,7 +87,10 @@ impl Exchange<'_> {
     }
 
     fn queue_bytes(&mut self, mut block: &[u8]) {
-        if block.len() < LARGE || self.wire.lost {
+        if self.wire.lost {
+            return;
+        }
+        if block.len() < LARGE {
             self.out.extend_from_slice(block);
             return;
         }

@@ -214,13 +214,13 @@ impl Wire {
 
     /// Sends what is left of the answer, and enters what follows it.
     fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        if self.lost {
-            return Verdict::Close;
-        }
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
             Progress::Blocked => {
-                self.connection.enter_write(now);
+                // The time for an answer begins once, or a client could renew it without taking anything.
+                if self.connection.stage() != Stage::Write {
+                    self.connection.enter_write(now);
+                }
                 return Verdict::Wait;
             }
             Progress::Done => {}
@@ -242,8 +242,13 @@ impl Wire {
         }
     }
 
-    /// Sends `out` and the answer that waits before it; `out` is empty afterwards. Never waits.
+    /// Sends `out` and the answer that waits before it; `out`, which the next wire will use, is empty afterwards in every
+    /// outcome. Never waits.
     pub(super) fn send(&mut self, out: &mut Vec<u8>, now: Instant, context: &Context) -> Progress {
+        if self.lost {
+            out.clear();
+            return Progress::Gone;
+        }
         if self.answer.is_empty() {
             // The usual case: the whole answer in one call, without passing through a queue.
             let mut from = 0;

@@ -1,0 +1,53 @@
+//! Clients that leave, stall or flood at the worst moment, against both drivers over real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+
+mod serving;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use engine::timeouts::{Rate, Timeouts};
+use serving::{Server, Shape, both, get, wait_until};
+
+fn reset(stream: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+#[test]
+fn nothing_of_an_answer_that_was_lost_reaches_the_next_client() {
+    both(|kind| {
+        let server = Server::start(kind, Shape { threads: 1, ..Shape::default() });
+        let mut leaving = server.connect();
+        leaving.write_all(b"GET /blocks/40000/17 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        server.paths.gate.wait();
+        reset(leaving);
+        server.paths.gate.wait();
+        wait_until("the end of the connection", || server.board.facts()[0].connections == 0);
+        let next = get(&mut server.connect(), "/");
+        assert!(next.starts_with("HTTP/1.1 200 OK\r\n"), "{next}");
+        server.stop();
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answer_gains_no_time_by_sending() {
+    both(|kind| {
+        let response = Rate::fixed(Duration::from_millis(300));
+        let timeouts = Timeouts { response, ..Timeouts::default() };
+        let server = Server::start(kind, Shape { timeouts, ..Shape::default() });
+        let mut stream = server.connect();
+        stream.write_all(b"GET /big/30000000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the answer", || server.board.facts()[0].requests == 1);
+        wait_until("the end of the connection", || {
+            // Fails once the server has closed.
+            let _ = (&stream).write_all(b"G");
+            thread::sleep(Duration::from_millis(5));
+            server.board.facts()[0].connections == 0
+        });
+        server.stop();
+    });
+}

@@ -1,0 +1,236 @@
+//! A server made of a driver and a gateway of Rust, on a real socket: what tests of the drivers share.
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part of it")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use engine::connection::{BodyLength, Protocol};
+use engine::drive::{
+    Batch, BlockingDriver, Bounds, Context, Exchange, Gateway, Interrupted, ReactorDriver, Retired, Spool, Supervisor,
+};
+use engine::log::{ErrorLog, Level};
+use engine::net::{Attention, Listener, Listeners};
+use engine::scoreboard::{OwnRow, Scoreboard};
+use engine::timeouts::{Rate, Timeouts};
+
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers by path: `/`, `/echo`, `/sleep/MS`, `/big/BYTES`, `/gate` (waits until the test opens it),
+/// `/blocks/BYTES/...` (tells at the gate that it has begun, waits there again, then answers in so many blocks).
+pub struct Paths {
+    pub gate: Arc<Barrier>,
+    pub inside: AtomicUsize,
+    pub most_inside: AtomicUsize,
+}
+
+impl Gateway for Paths {
+    fn serve(&self, batch: &mut dyn Batch) {
+        while let Some(mut exchange) = batch.next() {
+            let inside = self.inside.fetch_add(1, SeqCst) + 1;
+            self.most_inside.fetch_max(inside, SeqCst);
+            let path = String::from_utf8_lossy(exchange.head().path()).into_owned();
+            let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+            match parts.as_slice() {
+                ["echo"] => {
+                    let mut body = Vec::new();
+                    exchange.take_body().read_to_end(&mut body).unwrap();
+                    answer(&mut exchange, &body);
+                }
+                ["sleep", ms] => {
+                    thread::sleep(Duration::from_millis(ms.parse().unwrap()));
+                    answer(&mut exchange, b"slept");
+                }
+                ["big", bytes] => answer(&mut exchange, &vec![b'x'; bytes.parse().unwrap()]),
+                ["gate"] => {
+                    self.gate.wait();
+                    answer(&mut exchange, b"through");
+                }
+                ["blocks", blocks @ ..] => {
+                    let blocks: Vec<usize> = blocks.iter().map(|bytes| bytes.parse().unwrap()).collect();
+                    let length = blocks.iter().sum::<usize>() as u64;
+                    exchange.respond(b"200 OK").unwrap().finish(BodyLength::Known(length)).unwrap();
+                    self.gate.wait();
+                    self.gate.wait();
+                    for bytes in blocks {
+                        exchange.queue(&vec![b'b'; bytes]);
+                    }
+                    exchange.finish();
+                }
+                ["nothing"] => {}
+                _ => answer(&mut exchange, b"Hello, world!"),
+            }
+            self.inside.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
+    let head = exchange.respond(b"200 OK").unwrap();
+    head.finish(BodyLength::Known(body.len() as u64)).unwrap();
+    exchange.queue(body);
+    exchange.finish();
+}
+
+struct NoSupervisor;
+
+impl Supervisor for NoSupervisor {
+    fn attend(&mut self, _attention: Attention) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Kind {
+    Blocking,
+    Reactor,
+}
+
+pub enum Driver {
+    Blocking(BlockingDriver),
+    Reactor(ReactorDriver),
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub driver: Arc<Driver>,
+    pub board: Arc<Scoreboard>,
+    pub paths: Arc<Paths>,
+    pub threads: Vec<JoinHandle<()>>,
+    done: mpsc::Receiver<()>,
+    _listener: TcpListener,
+}
+
+pub struct Shape {
+    pub threads: usize,
+    pub timeouts: Timeouts,
+    pub response_limit: u64,
+    pub connections_per_child: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { threads: 2, timeouts: Timeouts::default(), response_limit: 1 << 30, connections_per_child: 0 }
+    }
+}
+
+impl Server {
+    pub fn start(kind: Kind, shape: Shape) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let board = Arc::new(Scoreboard::new(1, shape.threads).unwrap());
+        board.claim(0, std::process::id(), 1);
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let context = Arc::new(Context {
+            protocol: Arc::new(Protocol { timeouts: shape.timeouts, ..Protocol::default() }),
+            spool: Spool {
+                directory: std::env::temp_dir(),
+                request_memory: 1 << 16,
+                response_memory: 1 << 16,
+                response_limit: shape.response_limit,
+            },
+            bounds: Bounds { connections_per_child: shape.connections_per_child, open_connections: 1000 },
+            error_log: ErrorLog::new(stderr, Level::Warning, "test".to_owned()),
+            access_log: None,
+            row: OwnRow::new(Arc::clone(&board), 0).unwrap(),
+            retired: Retired::default(),
+        });
+        let paths = Arc::new(Paths {
+            gate: Arc::new(Barrier::new(2)),
+            inside: AtomicUsize::new(0),
+            most_inside: AtomicUsize::new(0),
+        });
+        let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
+        let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
+        let (driver, count) = match kind {
+            Kind::Blocking => {
+                let driver = BlockingDriver::new(gateway, listeners, context, shape.threads).unwrap();
+                (Driver::Blocking(driver), shape.threads)
+            }
+            Kind::Reactor => {
+                let driver = ReactorDriver::new(gateway, listeners, context, shape.threads, false).unwrap();
+                (Driver::Reactor(driver), shape.threads + 1)
+            }
+        };
+        let driver = Arc::new(driver);
+        let (tell, done) = mpsc::channel();
+        let threads = (0..count).map(|index| {
+            let (driver, tell) = (Arc::clone(&driver), tell.clone());
+            thread::spawn(move || {
+                match &*driver {
+                    Driver::Blocking(driver) => driver.run(index, None, &mut NoSupervisor).unwrap().unwrap(),
+                    Driver::Reactor(driver) => driver.run(index).unwrap(),
+                }
+                tell.send(()).unwrap();
+            })
+        });
+        let threads = threads.collect();
+        Self { address, driver, board, paths, threads, done, _listener: listener }
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub fn retire(&self) {
+        match &*self.driver {
+            Driver::Blocking(driver) => driver.retire(),
+            Driver::Reactor(driver) => driver.retire(),
+        }
+    }
+
+    pub fn join(self) {
+        for _ in &self.threads {
+            self.done.recv_timeout(PATIENCE).expect("a thread did not leave");
+        }
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+
+    pub fn stop(self) {
+        self.retire();
+        assert_eq!(self.board.facts()[0].state.word(), "draining");
+        self.join();
+    }
+}
+
+pub fn get(stream: &mut TcpStream, path: &str) -> String {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    read_answer(stream)
+}
+
+/// One answer with a Content-Length, head and body.
+pub fn read_answer(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+pub fn both(test: impl Fn(Kind)) {
+    for kind in [Kind::Blocking, Kind::Reactor] {
+        test(kind);
+    }
+}
+
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "{what} did not come about");
+        thread::yield_now();
+    }
+}
