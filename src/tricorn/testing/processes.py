@@ -39,10 +39,13 @@ class Process:
         return found
 
 
-def processes_of(root: int, run: str) -> list[Process]:
-    """Processes below and including `root`, and all that carry the mark of `run`; by pid. Zombies are told as such."""
+def processes_of(root: int | None, run: str) -> list[Process]:
+    """Processes below and including `root`, and all that carry the mark of `run`; by pid. Zombies are told as such.
+
+    `root` is None once the server has been waited for: its number may belong to somebody else by then.
+    """
     everything = _linux(run) if sys.platform == "linux" else _other()
-    known = {root} | {process.pid for process, marked in everything if marked}
+    known = {process.pid for process, marked in everything if marked or process.pid == root}
     grown = True
     while grown:
         below = {process.pid for process, _ in everything if process.parent in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -141,7 +142,8 @@ class Server:
 
     def processes(self) -> list[Process]:
         """The processes of the server that are alive: the parent, templates, children and what they started."""
-        return [process for process in processes_of(self.pid, self.run) if not process.zombie]
+        root = self.pid if self.exit_code() is None else None
+        return [process for process in processes_of(root, self.run) if not process.zombie]
 
     def template_pids(self) -> list[int]:
         """Templates: processes right below the parent that have, or may get, children. Oldest first."""
@@ -178,15 +180,18 @@ class Server:
         return self.wait()
 
     def kill(self) -> None:
-        """End every process of the server at once."""
+        """End every process of the server at once, and wait until they are gone."""
         if self._process is None:
             return
-        for process in reversed(processes_of(self._process.pid, self.run)):
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self._process.wait()
+        deadline = time.monotonic() + _SETTLE
+        while alive := self.processes():
+            for process in reversed(alive):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            self._process.wait()
+            if time.monotonic() > deadline:
+                raise LeftoverError(f"processes that do not die: {alive}")
+            time.sleep(0.01)  # a process that is not our child ends without an event for us
 
     def check_descriptors(self) -> None:
         """Raise LeftoverError if a process still holds a connection of a client, or an unlinked temporary file.
@@ -207,11 +212,9 @@ class Server:
 
     def check_leftovers(self) -> None:
         """After the end: raise LeftoverError if a process or a temporary file of the run is still there."""
-        pid = self.pid
 
         def none_alive() -> list[str]:
-            alive = [process for process in processes_of(pid, self.run) if process.pid != pid and not process.zombie]
-            return [f"process {process.pid}, child of {process.parent}" for process in alive]
+            return [f"process {process.pid}, child of {process.parent}" for process in self.processes()]
 
         _expect_nothing(none_alive, "processes left running", self.log)
         _expect_nothing(lambda: [str(path) for path in self.temporary.rglob("*")], "temporary files left", self.log)
@@ -232,9 +235,6 @@ class Server:
                     self.check_descriptors()
                 self.stop()
                 self.check_leftovers()
-        except LeftoverError:
-            self._clean_up()
-            raise
         finally:
             self._clean_up()
 
