@@ -94,6 +94,7 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             graceful_timeout=values.value(lifecycle.GRACEFUL_TIMEOUT),
             start_timeout=values.value(lifecycle.START_TIMEOUT),
             preload=values.value(lifecycle.PRELOAD),
+            warm_up=values.value(lifecycle.WARM_UP),
             pid_file=path_or_none(values.value(lifecycle.PID_FILE), directory),
         ),
         gateway=Gateway(

@@ -183,6 +183,8 @@ class Lifecycle:
     start_timeout: float
     """How long a child (or the template's import) may take to become ready."""
     preload: Preload
+    warm_up: tuple[str, ...]
+    """Paths or URLs to ask the application for before the first fork."""
     pid_file: Path | None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -74,6 +75,8 @@ def fork_template(heritage: Heritage, now: float, *, preload: bool, abandon: Cal
     try:
         sys.stdout.flush()
         sys.stderr.flush()
+        # What both know by now is collected by neither, so that a collection does not part the memory they share.
+        gc.freeze()
         pid = os.fork()
     except OSError:
         ours.close()

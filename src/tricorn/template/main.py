@@ -23,7 +23,9 @@ from tricorn.child.signals import do_nothing, reclaim, shield
 from tricorn.child.title import set_title
 from tricorn.config.settings import Preload
 from tricorn.errors import TricornError
+from tricorn.logs import ErrorLog
 from tricorn.template import application, fork_safety, privileges, surroundings
+from tricorn.template.application import Loaded
 from tricorn.template.fork import Birth, fork_child, open_pidfd, reap
 from tricorn.template.messages import (
     TO_TEMPLATE,
@@ -37,6 +39,7 @@ from tricorn.template.messages import (
     ToTemplate,
     Unsafe,
 )
+from tricorn.template.warm_up import warm_up
 
 _LONGEST_TEXT = 48 * 1024
 """Characters of a failure's text that are told."""
@@ -111,9 +114,10 @@ class _Template:
         if not preload:
             self._freeze()
             self._tell(Imported(""))
-            return lambda: application.load(settings.application).callable
+            return self._load_late
         before = fork_safety.open_descriptors()
         loaded = application.load(settings.application)
+        self._warm_up(loaded, self._log)
         gc.collect()
         found = fork_safety.findings(before)
         if found and settings.lifecycle.preload is Preload.AUTO:
@@ -127,6 +131,16 @@ class _Template:
         self._freeze()
         self._tell(Imported(loaded.interface.value))
         return lambda: loaded.callable
+
+    def _load_late(self) -> Callable[..., object]:
+        """In a child: import the application for this child alone."""
+        loaded = application.load(self._heritage.settings.application)
+        self._warm_up(loaded, self._heritage.log(f"child gen={self._heritage.generation} pid={os.getpid()}"))
+        return loaded.callable
+
+    def _warm_up(self, loaded: Loaded, log: ErrorLog) -> None:
+        settings = self._heritage.settings
+        warm_up(loaded.callable, settings.lifecycle.warm_up, settings.gateway.root_path, log)
 
     def _freeze(self) -> None:
         """Collections in children then leave the memory alone that they share with the template."""

@@ -54,6 +54,7 @@ BAD_TEXTS = {
     "graceful_timeout": ["-5", "never"],
     "start_timeout": ["0"],
     "preload": ["yes"],
+    "warm_up": ["a", "https://x/", "/a b"],
     "pid_file": [""],
     "error_log": [""],
     "log_level": ["loud"],

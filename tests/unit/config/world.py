@@ -107,6 +107,12 @@ SAMPLES: Mapping[str, Sample] = {
     "graceful_timeout": Sample("2m", '"2m"', lambda s: s.lifecycle.graceful_timeout, 120.0),
     "start_timeout": Sample("5", "5", lambda s: s.lifecycle.start_timeout, 5.0),
     "preload": Sample("off", "false", lambda s: s.lifecycle.preload, Preload.OFF),
+    "warm_up": Sample(
+        "/a?b=c,http://x.y:8/",
+        '["/a?b=c", "http://x.y:8/"]',
+        lambda s: s.lifecycle.warm_up,
+        ("/a?b=c", "http://x.y:8/"),
+    ),
     "pid_file": Sample("/run/t.pid", '"/run/t.pid"', lambda s: s.lifecycle.pid_file, Path("/run/t.pid")),
     "error_log": Sample("/var/e.log", '"/var/e.log"', lambda s: s.logs.error_log, "/var/e.log"),
     "log_level": Sample("debug", '"debug"', lambda s: s.logs.log_level, LogLevel.DEBUG),

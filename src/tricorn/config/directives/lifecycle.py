@@ -127,6 +127,16 @@ PRELOAD = Directive(
     equivalents=Equivalents("", "--preload", ""),
     fixed_flags={"--preload-app": "on", "--no-preload": "off"},
 )
+WARM_UP = Directive(
+    name="warm_up",
+    section=Section.LIFECYCLE,
+    kind=Many(Text("TARGET", "a path, or a URL whose host becomes the Host header", r"(http://[^\s,/]+)?/[^\s,]*"), ","),
+    default=(),
+    meaning="Pages that the application is asked for (GET) after the import and before children are forked, so that"
+    " they share what the first requests import and make; may be repeated.",
+    reason="Only its developer knows which pages may be asked for without a client.",
+    change=Change.RELOAD,
+)
 PID_FILE = Directive(
     name="pid_file",
     section=Section.LIFECYCLE,

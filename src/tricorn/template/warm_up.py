@@ -1,0 +1,86 @@
+"""Asking the application for a few pages before the first fork, so that children share what the first requests make.
+
+Most frameworks import views, compile routes and parse templates when they are first needed. After a fork each child would
+do that for itself: later, and in memory of its own. The calls are made without a socket, one after the other, by the
+process that has imported the application (the template, or each child where nothing is preloaded).
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from tricorn.logs import ErrorLog, ErrorsStream
+
+Wsgi = Callable[..., object]
+Header = tuple[str, str]
+
+
+def warm_up(application: Wsgi, targets: tuple[str, ...], root_path: str, log: ErrorLog) -> None:
+    """GET each of `targets` (a path, or a URL whose host becomes the Host header) and throw the answers away.
+
+    An answer that is an error, or an exception, is a warning: the server serves nevertheless.
+    """
+    for target in targets:
+        began = time.monotonic()
+        try:
+            status = _get(application, target, root_path, log)
+        except Exception:  # the application's own failure, whatever it is
+            log.warning(f"warm_up: {target} raised\n{traceback.format_exc().strip()}")
+            continue
+        took = time.monotonic() - began
+        if status[:1] in {"4", "5"}:
+            log.warning(f"warm_up: {target} was answered with {status}; name a host that the application knows?")
+        else:
+            log.debug(f"warm_up: {target} was answered with {status} in {took:.3f} s")
+
+
+def _get(application: Wsgi, target: str, root_path: str, log: ErrorLog) -> str:
+    """One request; returns the status. Raises whatever the application raises."""
+    statuses: list[str] = []
+
+    def start_response(status: str, headers: list[Header], exc_info: object = None) -> Callable[[bytes], object]:
+        del headers, exc_info
+        statuses.append(status)
+        return len  # `write`, which nobody should call, takes a block and gives it nowhere
+
+    result: Any = application(_environ(target, root_path, log), start_response)
+    blocks: Iterable[bytes] = result
+    try:
+        for _ in blocks:
+            pass
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+    if not statuses:
+        raise TypeError("start_response was not called")
+    return statuses[-1]
+
+
+def _environ(target: str, root_path: str, log: ErrorLog) -> dict[str, Any]:
+    """What PEP 3333 asks for, as a client on this machine would cause it."""
+    parts = urlsplit(target)
+    host, port = parts.hostname or "localhost", parts.port or 80
+    return {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": root_path,
+        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
+        "QUERY_STRING": parts.query,
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_SOFTWARE": "tricorn",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": parts.netloc or "localhost",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": ErrorsStream(log),
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
