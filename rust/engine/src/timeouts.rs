@@ -41,6 +41,9 @@ pub struct Timeouts {
     /// `KEEP_ALIVE`: the wait for the first byte of a following request; zero turns keep-alive off. Apache:
     /// `KeepAliveTimeout`.
     pub keep_alive: Duration,
+    /// How long a connection of a retired child that waits for a request is kept: a request that was on its way when the
+    /// child retired is still answered.
+    pub retired: Duration,
     /// LINGER: how long late bytes are read and thrown away so that the client gets its answer.
     pub linger: Duration,
     /// LINGER: how long a silent client is waited for (Apache: two seconds); all there is for one that was too slow.
@@ -59,6 +62,7 @@ impl Default for Timeouts {
             body: rate(20, None),
             response: Rate::fixed(Duration::from_secs(60)),
             keep_alive: Duration::from_secs(5),
+            retired: Duration::from_secs(1),
             linger: Duration::from_secs(30),
             linger_silence: Duration::from_secs(2),
         }

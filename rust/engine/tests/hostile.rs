@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use engine::timeouts::{Rate, Timeouts};
-use serving::{Server, Shape, both, get, wait_until};
+use serving::{Server, Shape, both, get, read_answer, wait_until};
 
 fn reset(stream: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
@@ -49,5 +49,38 @@ fn a_client_that_takes_nothing_of_its_answer_gains_no_time_by_sending() {
             server.board.facts()[0].connections == 0
         });
         server.stop();
+    });
+}
+
+#[test]
+fn a_connection_that_was_announced_as_kept_takes_one_more_request_when_the_child_retires() {
+    both(|kind| {
+        let server = Server::start(kind, Shape::default());
+        let mut stream = server.connect();
+        stream.write_all(b"GET /blocks/5 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        server.paths.gate.wait();
+        server.retire();
+        server.paths.gate.wait();
+        assert!(!read_answer(&mut stream).contains("Connection: close"));
+        let last = get(&mut stream, "/");
+        assert!(last.contains("Connection: close"), "{last}");
+        server.join();
+    });
+}
+
+#[test]
+fn clients_that_send_nothing_do_not_hold_up_a_retired_child() {
+    both(|kind| {
+        let timeouts = Timeouts { retired: Duration::from_millis(50), ..Timeouts::default() };
+        let server = Server::start(kind, Shape { timeouts, threads: 3, ..Shape::default() });
+        let silent = server.connect();
+        let mut kept = server.connect();
+        get(&mut kept, "/");
+        let mut blank = server.connect();
+        get(&mut blank, "/");
+        blank.write_all(b"\r\n").unwrap();
+        wait_until("the connections", || server.board.facts()[0].connections == 3);
+        server.stop();
+        drop((silent, kept, blank));
     });
 }

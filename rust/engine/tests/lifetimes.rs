@@ -164,7 +164,7 @@ fn a_retired_connection_says_close() {
     let start = Instant::now();
     let mut connection = connection(start);
     assert!(feed(&mut connection, GET, start));
-    connection.retire();
+    connection.retire(start);
     let mut out = Vec::new();
     respond(&mut connection, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
     assert_eq!(decode(&out, false).0.field("Connection"), Some("close"));
@@ -172,22 +172,34 @@ fn a_retired_connection_says_close() {
 }
 
 #[test]
-fn retiring_ends_idle_connections_but_not_requests_on_their_way() {
+fn retiring_ends_idle_connections_soon_but_not_requests_on_their_way() {
     let start = Instant::now();
-    let mut idle = connection(start);
-    assert!(feed(&mut idle, GET, start));
-    assert_eq!(answer(&mut idle, start), Next::KeepAlive);
-    idle.retire();
-    assert_eq!(idle.expire(start), Expired::Close);
-
-    let mut announced = connection(start);
-    assert!(feed(&mut announced, &[GET, GET].concat(), start));
-    let mut out = Vec::new();
-    respond(&mut announced, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
-    announced.retire();
-    assert_eq!(announced.next_exchange(start), Next::Request, "what was read is answered");
-    assert!(feed(&mut announced, b"", start));
-    assert_eq!(answer(&mut announced, start), Next::Linger);
+    let grace = Timeouts::default().retired;
+    let retired_at = start + seconds(4);
+    let mut kept = connection(start);
+    assert!(feed(&mut kept, GET, start));
+    assert_eq!(answer(&mut kept, start), Next::KeepAlive);
+    for mut idle in [kept, connection(start)] {
+        idle.retire(retired_at);
+        assert_eq!(idle.deadline(), Some(retired_at + grace));
+        idle.retire(retired_at + seconds(9));
+        assert_eq!(idle.expire(retired_at + grace), Expired::Close);
+        assert!(feed(&mut idle, GET, retired_at), "what was sent before is answered");
+        assert_eq!(answer(&mut idle, retired_at), Next::Linger);
+    }
+    for (requests, next) in [(&[GET, GET].concat(), Next::Request), (&GET.to_vec(), Next::KeepAlive)] {
+        let mut announced = connection(start);
+        assert!(feed(&mut announced, requests, start));
+        let mut out = Vec::new();
+        respond(&mut announced, b"200 OK", &[], &[b"ok"], Some(2), &mut out);
+        announced.retire(start);
+        assert_eq!(announced.next_exchange(start), next, "a kept connection was announced");
+        if next == Next::KeepAlive {
+            assert_eq!(announced.deadline(), Some(start + grace));
+        }
+        assert!(feed(&mut announced, if next == Next::Request { b"" } else { GET }, start));
+        assert_eq!(answer(&mut announced, start), Next::Linger);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::timeouts::{Allowance, Timeouts};
 use inbound::{Found, Inbound};
 use outbound::{Asked, Outbound};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes that are read and thrown away in LINGER at most; the deadline ends most of them earlier.
 const LINGER_BYTES: u64 = 64 << 20;
@@ -304,9 +304,15 @@ impl Connection {
         if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
     }
 
-    /// The server is draining: answer `Connection: close` from now on, and let `KEEP_ALIVE` be due at once.
-    pub fn retire(&mut self) {
-        self.retired = true;
+    /// The server is draining: answer `Connection: close` from now on, and wait shortly for a request of which nothing has
+    /// come. Changes nothing the second time.
+    pub fn retire(&mut self, now: Instant) {
+        if !self.retired {
+            self.retired = true;
+            if self.idle() {
+                self.allowance = Allowance::begin(now);
+            }
+        }
     }
 
     /// Whether closing must reset the connection (`SO_LINGER` of zero), because its answer was broken off and only a
@@ -355,13 +361,12 @@ impl Connection {
             if self.inbound.exhausted() {
                 return Next::Close;
             }
-            if !(self.retired && self.inbound.unread() == 0) {
-                self.outbound = Outbound::new();
-                let here = self.inbound.advance();
-                self.enter(if here { Phase::Receiving } else { Phase::KeepAlive }, now);
-                self.allowance.credit(self.inbound.unread());
-                return if here { Next::Request } else { Next::KeepAlive };
-            }
+            // Retired or not: this answer has told the client that it may send another request.
+            self.outbound = Outbound::new();
+            let here = self.inbound.advance();
+            self.enter(if here { Phase::Receiving } else { Phase::KeepAlive }, now);
+            self.allowance.credit(self.inbound.unread());
+            return if here { Next::Request } else { Next::KeepAlive };
         }
         self.close(now)
     }
@@ -411,11 +416,11 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         let timeouts = &self.protocol.timeouts;
         match self.stage() {
+            Stage::Head | Stage::KeepAlive if self.retired && self.idle() => self.allowance.after(timeouts.retired),
             Stage::Handshake | Stage::Head => self.allowance.deadline(&timeouts.header),
             Stage::Body => self.allowance.deadline(&timeouts.body),
             Stage::Queued | Stage::Handler => None,
             Stage::Write => self.allowance.deadline(&timeouts.response),
-            Stage::KeepAlive if self.retired => self.allowance.after(Duration::ZERO),
             Stage::KeepAlive => self.allowance.after(timeouts.keep_alive),
             Stage::Linger => self.linger_deadline(),
         }
@@ -451,6 +456,16 @@ impl Connection {
             Stage::Handshake | Stage::Head | Stage::Queued | Stage::Handler | Stage::KeepAlive | Stage::Linger => {
                 Expired::Close
             }
+        }
+    }
+
+    /// Whether a request is awaited of which nothing has come.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        match self.phase {
+            Phase::KeepAlive => true,
+            Phase::Receiving => !self.inbound.begun(),
+            Phase::Queued | Phase::Handler | Phase::Write | Phase::Linger { .. } => false,
         }
     }
 

@@ -11,9 +11,6 @@ use std::time::Duration;
 
 /// How long accepting rests when descriptors are exhausted.
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
-/// How long a retired child waits for a kept-alive client's next request, which it then answers with
-/// `Connection: close`, before it closes.
-pub(super) const RETIRED_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);

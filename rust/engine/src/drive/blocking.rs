@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
+use super::accept::{EXHAUSTED_REST, look_away};
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
 use crate::connection::Stage;
@@ -242,12 +242,11 @@ impl Lane<'_> {
     fn serve(&mut self, wire: &mut Wire) -> Result<(), Stop> {
         let driver = self.driver;
         let context = &*driver.context;
-        let mut idle_until = None;
         loop {
-            if driver.context.retired.is_set() {
-                wire.connection.retire();
-            }
             let now = Instant::now();
+            if driver.context.retired.is_set() {
+                wire.connection.retire(now);
+            }
             let mut verdict = wire.proceed(now, &mut self.scratch, context);
             while verdict == Verdict::Request {
                 verdict = self.answer(wire);
@@ -264,13 +263,7 @@ impl Lane<'_> {
                 wire.readable = true;
                 continue;
             }
-            let mut deadline = wire.connection.deadline();
-            // A client that has sent nothing, as browsers do with spare connections, is as idle as one that is kept alive.
-            let leaves = driver.context.retired.is_set() && wire.rests();
-            if leaves {
-                let until = *idle_until.get_or_insert_with(|| Instant::now() + RETIRED_KEEP_ALIVE);
-                deadline = Some(deadline.map_or(until, |deadline| deadline.min(until)));
-            }
+            let deadline = wire.connection.deadline();
             let began = Instant::now();
             if self.wait(wire.socket.as_fd(), wire.interest(), deadline)? {
                 wire.readable = true;
@@ -280,7 +273,7 @@ impl Lane<'_> {
             }
             let now = Instant::now();
             if deadline.is_some_and(|deadline| deadline <= now)
-                && (leaves || wire.expire(now, &mut self.scratch, context) == Verdict::Close)
+                && wire.expire(now, &mut self.scratch, context) == Verdict::Close
             {
                 break;
             }

@@ -65,7 +65,7 @@ impl Exchange<'_> {
         let code = status.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         self.wire.noted.status = code.and_then(|code| code.parse().ok()).unwrap_or(0);
         if self.context.retired.is_set() {
-            self.wire.connection.retire();
+            self.wire.connection.retire(Instant::now());
         }
         self.wire.connection.respond(status, self.out)
     }

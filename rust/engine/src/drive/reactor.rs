@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{EXHAUSTED_REST, RETIRED_KEEP_ALIVE, look_away};
+use super::accept::{EXHAUSTED_REST, look_away};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
 use crate::log::Level;
@@ -78,8 +78,6 @@ pub(super) struct Reactor {
     again: Vec<usize>,
     scratch: Scratch,
     complete: Vec<Away>,
-    /// When idle connections of a retired child are closed.
-    idle_until: Option<Instant>,
 }
 
 impl Reactor {
@@ -104,7 +102,6 @@ impl Reactor {
             again: Vec::new(),
             scratch: Scratch::default(),
             complete: Vec::new(),
-            idle_until: None,
         };
         Ok((reactor, waker))
     }
@@ -131,8 +128,7 @@ impl Reactor {
             Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Over => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
-        let idle = self.idle_until;
-        [accepting, deadline, idle].into_iter().flatten().min()
+        [accepting, deadline].into_iter().flatten().min()
     }
 
     /// Waits until something happens (not at all if `wait` is false, or if something is left to do), and does it.
@@ -259,7 +255,7 @@ impl Reactor {
         wire.readable |= told;
         wire.ended |= std::mem::take(&mut place.ended);
         if self.accepting == Accepting::Over {
-            wire.connection.retire();
+            wire.connection.retire(now);
         }
         // What was told while the wire was away came after its last look at the socket.
         let look = told && verdict == Verdict::Wait;
@@ -293,10 +289,6 @@ impl Reactor {
             } else {
                 self.rest(index, context);
             }
-        }
-        if self.idle_until.is_some_and(|until| until <= now) {
-            self.idle_until = None;
-            self.close_idle(now, context);
         }
     }
 
@@ -374,38 +366,16 @@ impl Reactor {
             // A listener that cannot be taken from the poller only causes turns in which nothing is accepted.
             let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
         }
-        for (_, place) in &mut self.places {
-            if let Some(wire) = &mut place.wire {
-                wire.connection.retire();
+        let indexes: Vec<usize> = self.places.iter().map(|(index, _)| index).collect();
+        for index in indexes {
+            if let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) {
+                wire.connection.retire(now);
+                self.rest(index, context);
             }
         }
-        self.idle_until = Some(now + RETIRED_KEEP_ALIVE);
         if self.places.is_empty() {
             return;
         }
         context.error_log.line(Level::Debug, &format!("retired with {} connections", self.places.len()));
-    }
-
-    /// Ends connections that have nothing under way, after one more look at what they may have sent.
-    fn close_idle(&mut self, now: Instant, context: &Context) {
-        let indexes: Vec<usize> = self.places.iter().map(|(index, _)| index).collect();
-        for index in indexes {
-            let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else {
-                continue;
-            };
-            if !wire.rests() {
-                continue;
-            }
-            wire.readable = true;
-            self.drive(index, now, context);
-            let wire = self.places.get(index).and_then(|place| place.wire.as_ref());
-            if wire.is_some_and(|wire| wire.rests()) {
-                self.close(index, context);
-            }
-        }
-        // Those that were away, or became idle since, are looked at again.
-        if !self.places.is_empty() {
-            self.idle_until = Some(now + RETIRED_KEEP_ALIVE);
-        }
     }
 }

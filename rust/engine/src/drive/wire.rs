@@ -320,19 +320,18 @@ impl Wire {
 
     /// Acts on a deadline that has come.
     pub(super) fn expire(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        if self.connection.idle() {
+            // What has come in this moment goes before the deadline.
+            self.readable = true;
+            let verdict = self.proceed(now, scratch, context);
+            if verdict != Verdict::Wait || !self.connection.idle() {
+                return verdict;
+            }
+        }
         match self.connection.expire(now) {
             Expired::NotYet => Verdict::Wait,
             Expired::Reject(reject) => self.refuse(&reject, now, scratch, context),
             Expired::Close => Verdict::Close,
-        }
-    }
-
-    /// Nothing has been received of a request, and no answer is under way.
-    pub(super) fn rests(&self) -> bool {
-        match self.connection.stage() {
-            Stage::KeepAlive => true,
-            Stage::Handshake | Stage::Head => self.connection.requests() == 0 && !self.connection.begun(),
-            Stage::Body | Stage::Queued | Stage::Handler | Stage::Write | Stage::Linger => false,
         }
     }
 

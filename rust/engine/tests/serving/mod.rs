@@ -16,7 +16,7 @@ use engine::drive::{
 use engine::log::{ErrorLog, Level};
 use engine::net::{Attention, Listener, Listeners};
 use engine::scoreboard::{OwnRow, Scoreboard};
-use engine::timeouts::{Rate, Timeouts};
+use engine::timeouts::Timeouts;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
