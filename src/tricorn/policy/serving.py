@@ -156,7 +156,10 @@ def populate(memory: Memory, census: Census) -> list[Order]:
 
     surplus = len(old) - max(0, shape.children - ready)
     if surplus > 0:
-        oldest = sorted(old, key=lambda child: (child.generation, child.since, child.slot))
+        # Who does not serve yet goes first, then the oldest.
+        oldest = sorted(
+            old, key=lambda child: (child.state is ChildState.READY, child.generation, child.since, child.slot)
+        )
         orders += [Retire(child.generation, child.slot, "replaced by a reload") for child in oldest[:surplus]]
 
     template = _template(census, memory.current)

@@ -149,6 +149,13 @@ def test_a_reload_tries_a_template_then_a_canary_then_replaces_one_by_one() -> N
     assert decide(promoted.memory, last).orders == (Retire(1, 1, "replaced by a reload"),)
 
 
+def test_an_old_child_that_still_starts_is_retired_before_one_that_serves() -> None:
+    memory = replace(SERVING, candidate=2)
+    members = (template(), child(0), child(1, STARTING, since=1), template(gen=2), child(0, gen=2))
+    orders = decide(memory, census(*members, wanted=2)).orders
+    assert [order for order in orders if isinstance(order, Retire)] == [Retire(1, 1, "replaced by a reload")]
+
+
 def test_a_canary_that_dies_changes_nothing() -> None:
     memory = replace(SERVING, candidate=2)
     gone = ChildExit(0, 2, STARTING, reason="exit code 3")
