@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use engine::timeouts::{Rate, Timeouts};
-use serving::{Server, Shape, both, get, read_answer, wait_until};
+use serving::{Kind, Server, Shape, both, get, read_answer, wait_until};
 
 fn reset(stream: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
@@ -83,4 +83,23 @@ fn clients_that_send_nothing_do_not_hold_up_a_retired_child() {
         server.stop();
         drop((silent, kept, blank));
     });
+}
+
+#[test]
+fn room_for_an_answer_is_noticed_whoever_holds_the_wire() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 4, ..Shape::default() });
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = server.connect();
+            thread::spawn(move || {
+                for _ in 0..60 {
+                    assert!(get(&mut stream, "/sleep/1/3000000").ends_with("sss"));
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    server.stop();
 }

@@ -20,7 +20,7 @@ use engine::timeouts::Timeouts;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers by path: `/`, `/echo`, `/sleep/MS`, `/big/BYTES`, `/gate` (waits until the test opens it),
+/// Answers by path: `/`, `/echo`, `/sleep/MS`, `/sleep/MS/BYTES`, `/big/BYTES`, `/gate` (waits until the test opens it),
 /// `/blocks/BYTES/...` (tells at the gate that it has begun, waits there again, then answers in so many blocks).
 pub struct Paths {
     pub gate: Arc<Barrier>,
@@ -44,6 +44,10 @@ impl Gateway for Paths {
                 ["sleep", ms] => {
                     thread::sleep(Duration::from_millis(ms.parse().unwrap()));
                     answer(&mut exchange, b"slept");
+                }
+                ["sleep", ms, bytes] => {
+                    thread::sleep(Duration::from_millis(ms.parse().unwrap()));
+                    answer(&mut exchange, &vec![b's'; bytes.parse().unwrap()]);
                 }
                 ["big", bytes] => answer(&mut exchange, &vec![b'x'; bytes.parse().unwrap()]),
                 ["gate"] => {
