@@ -4,8 +4,9 @@
 
 mod serving;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
@@ -100,6 +101,29 @@ fn room_for_an_answer_is_noticed_whoever_holds_the_wire() {
         .collect();
     for reader in readers {
         reader.join().unwrap();
+    }
+    server.stop();
+}
+
+#[test]
+fn a_handler_that_keeps_the_interpreter_does_not_keep_the_child_from_receiving() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 3, locked: true, ..Shape::default() });
+    let mut slow = server.connect();
+    slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the slow request", || server.paths.inside.load(SeqCst) == 1);
+    let mut waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    wait_until("threads that wait for the interpreter", || server.board.facts()[0].busy == 3);
+    let mut bad = server.connect();
+    bad.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut refusal = String::new();
+    bad.read_to_string(&mut refusal).unwrap();
+    assert!(refusal.starts_with("HTTP/1.1 400 "), "{refusal}");
+    server.paths.gate.wait();
+    for stream in &mut waiting {
+        assert!(read_answer(stream).ends_with("Hello, world!"));
     }
     server.stop();
 }

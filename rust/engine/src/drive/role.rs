@@ -182,16 +182,14 @@ impl ReactorDriver {
     /// The life of the leader: turns the reactor, and serves what is complete. Returns when the role has passed on.
     fn lead(&self, mut reactor: Box<Reactor>, thread: usize, scratch: &mut Scratch) -> io::Result<Work> {
         loop {
-            self.turn(&mut reactor)?;
-            if reactor.is_over() {
+            let turned = self.turn(&mut reactor);
+            if turned.is_err() || reactor.is_over() {
                 *lock(&self.table) = Table::Over;
                 self.call_everybody();
-                return Ok(Work::Leave);
+                return turned.map(|()| Work::Leave);
             }
-            if self.ready.len() == 0 || !self.enter() {
-                continue;
-            }
-            let mut turn = Turn::new(self, thread, scratch, Some(reactor));
+            let Some(first) = self.claim() else { continue };
+            let mut turn = Turn::new(self, thread, scratch, Some(reactor), first);
             self.gateway.serve(&mut turn);
             let kept = turn.close();
             self.leave();
@@ -246,6 +244,18 @@ impl ReactorDriver {
         }
     }
 
+    /// Takes a request that waits, and one of the places inside the application for it.
+    fn claim(&self) -> Option<Away> {
+        while self.ready.len() > 0 && self.enter() {
+            if let Some(away) = self.ready.pop() {
+                return Some(away);
+            }
+            // Another thread was faster. Look again: whoever queued a request since may have found all places taken.
+            self.leave();
+        }
+        None
+    }
+
     /// Takes one of the places inside the application.
     fn enter(&self) -> bool {
         let entered = self.busy.fetch_update(SeqCst, SeqCst, |busy| (busy < self.threads).then_some(busy + 1));
@@ -262,9 +272,9 @@ impl ReactorDriver {
 
     /// The life of a thread without the role: serves what waits, then sleeps until it is needed.
     fn work(&self, thread: usize, scratch: &mut Scratch) -> Work {
-        // A request that came while all were busy was left for whoever leaves next; see `enter` and `turn`.
-        while self.ready.len() > 0 && self.enter() {
-            let mut turn = Turn::new(self, thread, scratch, None);
+        // A request that came while all were busy was left for whoever leaves next; see `claim` and `turn`.
+        while let Some(first) = self.claim() {
+            let mut turn = Turn::new(self, thread, scratch, None, first);
             self.gateway.serve(&mut turn);
             let kept = turn.close();
             self.leave();
@@ -282,6 +292,10 @@ impl ReactorDriver {
                 return Work::Leave;
             }
             if self.parallel && self.ready.len() > 0 && self.busy.load(SeqCst) < self.threads {
+                if !sleepers.deputy && sleepers.others > 0 {
+                    // This thread may have been called to be the deputy: let another one be it.
+                    self.call_others.notify_one();
+                }
                 return Work::Serve;
             }
             if !sleepers.deputy {

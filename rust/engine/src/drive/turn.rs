@@ -1,5 +1,8 @@
 //! One batch of one thread of the reactor driver: requests are taken from `ready`, the reactor is laid on the table while
 //! the application has one, and wires go back to where they belong. Who is leader, deputy or worker is `role`'s to say.
+//!
+//! A batch begins with its first request taken and the reactor on the table: the gateway may have to wait for the
+//! interpreter before it asks for the request, and nobody would receive meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,8 @@ pub(super) struct Turn<'a> {
     thread: usize,
     hold: Hold,
     scratch: &'a mut Scratch,
+    /// The request that the batch begins with, until the gateway asks for it.
+    first: Option<Away>,
     current: Option<Away>,
     /// When the exchange under way entered the application, and what time of its own the thread had used by then.
     entered: Instant,
@@ -45,11 +50,33 @@ impl<'a> Turn<'a> {
         thread: usize,
         scratch: &'a mut Scratch,
         reactor: Option<Box<Reactor>>,
+        first: Away,
     ) -> Self {
         let now = Instant::now();
-        let hold = reactor.map_or(Hold::Nothing, Hold::Has);
-        let until = now + SERVE_FOR;
-        Self { driver, thread, hold, scratch, current: None, entered: now, sampled: None, until }
+        let mut turn = Self {
+            driver,
+            thread,
+            hold: reactor.map_or(Hold::Nothing, Hold::Has),
+            scratch,
+            first: Some(first),
+            current: None,
+            entered: now,
+            sampled: None,
+            until: now + SERVE_FOR,
+        };
+        turn.lend();
+        turn
+    }
+
+    /// The application is about to have a request.
+    fn lend(&mut self) {
+        match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Has(reactor) => {
+                self.driver.lend(reactor);
+                self.hold = Hold::Lent;
+            }
+            elsewhere @ (Hold::Lent | Hold::Nothing) => self.hold = elsewhere,
+        }
     }
 
     /// Ends the exchange under way, takes the reactor again if it still lies there, and hands the wire back.
@@ -82,6 +109,10 @@ impl<'a> Turn<'a> {
 
     /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
     pub(super) fn close(mut self) -> Option<Box<Reactor>> {
+        if let Some(first) = self.first.take() {
+            // The gateway has not even asked for it: it is answered like one that was left without an answer.
+            self.current = Some(first);
+        }
         self.complete();
         match self.hold {
             Hold::Has(reactor) => Some(reactor),
@@ -97,16 +128,19 @@ impl Batch for Turn<'_> {
         if matches!(self.hold, Hold::Has(_)) && now >= self.until {
             return None;
         }
-        let mut away = driver.ready.pop()?;
+        let mut away = match self.first.take() {
+            Some(first) => first,
+            None => {
+                let away = driver.ready.pop()?;
+                self.lend();
+                away
+            }
+        };
         driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
         driver.context.row.stage(self.thread, Some(Stage::Handler));
         away.wire.connection.enter_handler(now);
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);
-        if let Hold::Has(reactor) = std::mem::replace(&mut self.hold, Hold::Nothing) {
-            driver.lend(reactor);
-            self.hold = Hold::Lent;
-        }
         let away = self.current.insert(away);
         Some(Exchange { wire: &mut away.wire, out: &mut self.scratch.out, context: &driver.context })
     }

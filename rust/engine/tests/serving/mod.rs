@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers by path: `/`, `/echo`, `/sleep/MS`, `/sleep/MS/BYTES`, `/big/BYTES`, `/gate` (waits until the test opens it),
 /// `/blocks/BYTES/...` (tells at the gate that it has begun, waits there again, then answers in so many blocks).
 pub struct Paths {
+    /// Held by a thread for as long as it serves a batch, where one at a time can.
+    interpreter: Option<Mutex<()>>,
     pub gate: Arc<Barrier>,
     pub inside: AtomicUsize,
     pub most_inside: AtomicUsize,
@@ -30,6 +32,7 @@ pub struct Paths {
 
 impl Gateway for Paths {
     fn serve(&self, batch: &mut dyn Batch) {
+        let _attached = self.interpreter.as_ref().map(|interpreter| interpreter.lock().unwrap());
         while let Some(mut exchange) = batch.next() {
             let inside = self.inside.fetch_add(1, SeqCst) + 1;
             self.most_inside.fetch_max(inside, SeqCst);
@@ -113,12 +116,20 @@ pub struct Shape {
     pub threads: usize,
     pub timeouts: Timeouts,
     pub response_limit: u64,
+    /// Only one thread at a time can serve, as under an interpreter's lock that a handler does not release.
+    pub locked: bool,
     pub connections_per_child: u64,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { threads: 2, timeouts: Timeouts::default(), response_limit: 1 << 30, connections_per_child: 0 }
+        Self {
+            threads: 2,
+            timeouts: Timeouts::default(),
+            response_limit: 1 << 30,
+            locked: false,
+            connections_per_child: 0,
+        }
     }
 }
 
@@ -144,6 +155,7 @@ impl Server {
             retired: Retired::default(),
         });
         let paths = Arc::new(Paths {
+            interpreter: shape.locked.then(Mutex::default),
             gate: Arc::new(Barrier::new(2)),
             inside: AtomicUsize::new(0),
             most_inside: AtomicUsize::new(0),
