@@ -130,7 +130,9 @@ PRELOAD = Directive(
 WARM_UP = Directive(
     name="warm_up",
     section=Section.LIFECYCLE,
-    kind=Many(Text("TARGET", "a path, or a URL whose host becomes the Host header", r"(http://[^\s,/]+)?/[^\s,]*"), ","),
+    kind=Many(
+        Text("TARGET", "a path, or a URL whose host becomes the Host header", r"(http://[^\s,/]+)?/[^\s,]*"), ","
+    ),
     default=(),
     meaning="Pages that the application is asked for (GET) after the import and before children are forked, so that"
     " they share what the first requests import and make; may be repeated.",
