@@ -36,16 +36,21 @@ const AFTER_LOOKING_AWAY: usize = 4;
 struct Place {
     wire: Option<Box<Wire>>,
     fd: RawFd,
-    /// What was told of the socket while the wire was away: anything, bytes to receive, the end of them.
-    told: bool,
-    readable: bool,
-    ended: bool,
+    /// What was told of the socket while the wire was away.
+    told: Option<Told>,
     /// Registered for sending too.
     sends: bool,
     /// When the earliest entry of `deadlines` for this place is due.
     scheduled: Option<Instant>,
     /// Tells entries of `deadlines` apart from those of an earlier user of the place.
     serial: u64,
+}
+
+/// What the poller tells of a socket; neither is room to send.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    readable: bool,
+    ended: bool,
 }
 
 /// Whether new connections are taken.
@@ -161,7 +166,7 @@ impl Reactor {
             }
             let index = token - FIRST_LISTENER - self.listeners.count();
             let ended = event.is_read_closed() || event.is_error();
-            self.told(index, event.is_readable() || ended, ended, now, context);
+            self.told(index, Told { readable: event.is_readable() || ended, ended }, now, context);
         }
         std::mem::swap(&mut self.events, &mut events);
         for index in std::mem::take(&mut self.again) {
@@ -173,18 +178,17 @@ impl Reactor {
     }
 
     /// The poller told something of the socket at `index`.
-    fn told(&mut self, index: usize, readable: bool, ended: bool, now: Instant, context: &Context) {
+    fn told(&mut self, index: usize, told: Told, now: Instant, context: &Context) {
         let Some(place) = self.places.get_mut(index) else {
             return;
         };
         let Some(wire) = &mut place.wire else {
-            place.told = true;
-            place.readable |= readable;
-            place.ended |= ended;
+            let before = place.told.unwrap_or_default();
+            place.told = Some(Told { readable: before.readable | told.readable, ended: before.ended | told.ended });
             return;
         };
-        wire.readable |= readable;
-        wire.ended |= ended;
+        wire.readable |= told.readable;
+        wire.ended |= told.ended;
         self.drive(index, now, context);
     }
 
@@ -254,14 +258,16 @@ impl Reactor {
         let Some(place) = self.places.get_mut(index) else {
             return;
         };
-        let told = std::mem::take(&mut place.told);
-        wire.readable |= std::mem::take(&mut place.readable);
-        wire.ended |= std::mem::take(&mut place.ended);
+        let told = place.told.take();
+        if let Some(told) = told {
+            wire.readable |= told.readable;
+            wire.ended |= told.ended;
+        }
         if self.accepting == Accepting::Over {
             wire.connection.retire(now);
         }
         // What was told while the wire was away (room to send, too) came after its last look at the socket.
-        let look = told && verdict == Verdict::Wait;
+        let look = told.is_some() && verdict == Verdict::Wait;
         place.wire = Some(wire);
         if look {
             self.drive(index, now, context);
@@ -338,16 +344,8 @@ impl Reactor {
         use std::os::fd::AsRawFd;
         let fd = wire.socket.as_raw_fd();
         self.serial += 1;
-        let place = Place {
-            wire: Some(Box::new(wire)),
-            fd,
-            told: false,
-            readable: false,
-            ended: false,
-            sends: false,
-            scheduled: None,
-            serial: self.serial,
-        };
+        let place =
+            Place { wire: Some(Box::new(wire)), fd, told: None, sends: false, scheduled: None, serial: self.serial };
         context.row.accepted();
         self.accepted += 1;
         let index = self.places.insert(place);
@@ -452,7 +450,7 @@ mod tests {
             left -= n;
         }
         reactor.turn(false, &context).unwrap();
-        assert!(left > 0 && reactor.places[place].told, "room was told while the wire was away");
+        assert!(left > 0 && reactor.places[place].told.is_some(), "room was told while the wire was away");
         reactor.take_back(Away { place, wire }, Verdict::Wait, now, &context);
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         while left > 0 {

@@ -128,13 +128,12 @@ impl Batch for Turn<'_> {
         if matches!(self.hold, Hold::Has(_)) && now >= self.until {
             return None;
         }
-        let mut away = match self.first.take() {
-            Some(first) => first,
-            None => {
-                let away = driver.ready.pop()?;
-                self.lend();
-                away
-            }
+        let mut away = if let Some(first) = self.first.take() {
+            first
+        } else {
+            let away = driver.ready.pop()?;
+            self.lend();
+            away
         };
         driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
         driver.context.row.stage(self.thread, Some(Stage::Handler));
