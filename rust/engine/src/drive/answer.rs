@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Spool;
@@ -41,11 +42,22 @@ pub(super) enum Progress {
     Gone,
 }
 
+/// Size from which a spool file makes way for a new one once most of it has been sent, which gives its space back: an
+/// answer may never end.
+const WORN: u64 = 4 << 20;
+
+/// The end of the spool file that is being written.
+#[derive(Debug)]
+struct Tail {
+    file: Arc<File>,
+    length: u64,
+}
+
 /// Bytes in order, on their way to one client.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     segments: VecDeque<Segment>,
-    spool: Option<Arc<File>>,
+    spool: Option<Tail>,
     in_memory: u64,
     held: u64,
 }
@@ -70,7 +82,10 @@ impl Answer {
         }
         let length = bytes.len() as u64;
         if self.in_memory + length <= spool.response_memory {
-            if let Some(Segment::Memory { bytes: last, .. }) = self.segments.back_mut() {
+            if let Some(Segment::Memory { bytes: last, sent }) = self.segments.back_mut() {
+                if *sent > last.len() / 2 {
+                    last.drain(..std::mem::take(sent));
+                }
                 last.extend_from_slice(bytes);
             } else {
                 self.segments.push_back(Segment::Memory { bytes: bytes.to_vec(), sent: 0 });
@@ -83,22 +98,22 @@ impl Answer {
         Ok(())
     }
 
-    fn push_spooled(&mut self, bytes: &[u8], spool: &Spool) -> io::Result<()> {
-        let file = if let Some(file) = &self.spool {
-            Arc::clone(file)
-        } else {
-            let file = Arc::new(tempfile::tempfile_in(&spool.directory)?);
-            self.spool = Some(Arc::clone(&file));
-            file
+    fn push_spooled(&mut self, bytes: &[u8], spool_in: &Spool) -> io::Result<()> {
+        let worn = WORN.max(self.held.saturating_mul(2));
+        let tail = match &mut self.spool {
+            Some(tail) if tail.length <= worn => tail,
+            spool => spool.insert(Tail { file: Arc::new(tempfile::tempfile_in(&spool_in.directory)?), length: 0 }),
         };
-        let offset = (&*file).seek(SeekFrom::End(0))?;
-        (&*file).write_all(bytes)?;
-        let length = bytes.len() as u64;
-        if let Some(Segment::Spooled { remaining, .. }) = self.segments.back_mut() {
+        tail.file.write_all_at(bytes, tail.length)?;
+        let (offset, length) = (tail.length, bytes.len() as u64);
+        tail.length += length;
+        match self.segments.back_mut() {
             // Only this value writes the file, and only at its end: the last range ends where this piece begins.
-            *remaining += length;
-        } else {
-            self.segments.push_back(Segment::Spooled { file, offset, remaining: length });
+            Some(Segment::Spooled { file, remaining, .. }) if Arc::ptr_eq(file, &tail.file) => *remaining += length,
+            _ => {
+                let file = Arc::clone(&tail.file);
+                self.segments.push_back(Segment::Spooled { file, offset, remaining: length });
+            }
         }
         Ok(())
     }
@@ -158,5 +173,73 @@ impl Answer {
         if finished {
             self.segments.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const BLOCK: usize = 64 * 1024;
+
+    /// An endless answer to a reader that keeps pace but never takes all: nothing that was sent is kept.
+    fn keep_pace(held: usize, response_memory: u64, check: impl Fn(&Answer)) {
+        let (socket, mut client) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let socket = Socket::new(socket.into());
+        let spool =
+            Spool { directory: std::env::temp_dir(), request_memory: 0, response_memory, response_limit: u64::MAX };
+        let mut answer = Answer::default();
+        let mut counter = 0_u64..;
+        let mut expected = 0_u64..;
+        let mut received = Vec::new();
+        for _ in 0..2000 {
+            while answer.held() < held as u64 {
+                let block: Vec<u8> = (&mut counter).take(BLOCK / 8).flat_map(u64::to_le_bytes).collect();
+                answer.push(&block, &spool).unwrap();
+            }
+            assert_ne!(answer.send(&socket).0, Progress::Gone);
+            let mut block = vec![0; BLOCK];
+            let n = client.read(&mut block).unwrap();
+            received.extend_from_slice(&block[..n]);
+            for word in received.chunks_exact(8) {
+                assert_eq!(u64::from_le_bytes(word.try_into().unwrap()), expected.next().unwrap());
+            }
+            received.drain(..received.len() / 8 * 8);
+            check(&answer);
+        }
+    }
+
+    #[test]
+    fn memory_of_what_was_sent_is_given_back() {
+        keep_pace(8 * BLOCK, u64::MAX, |answer| {
+            for segment in &answer.segments {
+                if let Segment::Memory { bytes, .. } = segment {
+                    assert!(bytes.capacity() < 64 * BLOCK, "{}", bytes.capacity());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn disk_space_of_what_was_sent_is_given_back() {
+        keep_pace(8 * BLOCK, 0, |answer| {
+            let tail = answer.spool.as_ref().unwrap();
+            assert!(tail.length <= WORN + BLOCK as u64, "{}", tail.length);
+            let mut files: Vec<_> = answer
+                .segments
+                .iter()
+                .filter_map(|segment| match segment {
+                    Segment::Spooled { file, .. } => Some(Arc::as_ptr(file)),
+                    Segment::Memory { .. } | Segment::File { .. } => None,
+                })
+                .collect();
+            files.dedup();
+            assert!(files.len() <= 2, "{}", files.len());
+        });
     }
 }
