@@ -99,7 +99,10 @@ def test_numbers_change_and_a_bad_configuration_is_refused(launch: Start, site: 
         file.write_text("[event]\nstart_servers = 3\nthreads_per_child = 4\n")
         server.signal(signal.SIGHUP)
         server.log.wait_for("reloaded: generation 2 serves")
-        until(lambda: len(server.child_pids()) == 3, "there are three children")
+        until(
+            lambda: len(server.child_pids()) == 3 and first[0] not in server.child_pids(),
+            "there are three children, all of them new",
+        )
         file.write_text("[event]\nstart_servers = 'many'\n")
         server.signal(signal.SIGHUP)
         server.log.wait_for("the reload is refused, nothing changes")
