@@ -239,7 +239,20 @@ impl Reactor {
         if place.scheduled.is_none_or(|scheduled| deadline < scheduled) {
             place.scheduled = Some(deadline);
             self.deadlines.push(Reverse((deadline, index, place.serial)));
+            self.forget_deadlines();
         }
+    }
+
+    /// Entries of connections that have ended stay until they are due: drops them before they outnumber the others.
+    fn forget_deadlines(&mut self) {
+        const FEW: usize = 1024;
+        if self.deadlines.len() < FEW + 4 * self.places.len() {
+            return;
+        }
+        let places = &self.places;
+        self.deadlines.retain(|Reverse((at, index, serial))| {
+            places.get(*index).is_some_and(|place| place.serial == *serial && place.scheduled == Some(*at))
+        });
     }
 
     fn close(&mut self, index: usize, context: &Context) {
@@ -383,79 +396,4 @@ impl Reactor {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsFd;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::connection::Protocol;
-    use crate::drive::{Bounds, Retired, Spool};
-    use crate::log::ErrorLog;
-    use crate::net::Listener;
-    use crate::scoreboard::{OwnRow, Scoreboard};
-
-    fn context() -> Context {
-        let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-        Context {
-            protocol: Arc::new(Protocol::default()),
-            spool: Spool {
-                directory: std::env::temp_dir(),
-                request_memory: 0,
-                response_memory: 0,
-                response_limit: u64::MAX,
-            },
-            bounds: Bounds { connections_per_child: 0, open_connections: 10 },
-            error_log: ErrorLog::new(stderr, Level::Error, "test".to_owned()),
-            access_log: None,
-            row: OwnRow::new(Arc::new(Scoreboard::new(1, 1).unwrap()), 0).unwrap(),
-            retired: Retired::default(),
-        }
-    }
-
-    /// A reactor with one client that has sent `request`, and the wire with that request.
-    fn received(request: &[u8], context: &Context) -> (Reactor, TcpStream, Away) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.write_all(request).unwrap();
-        let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
-        let (mut reactor, _) = Reactor::new(listeners).unwrap();
-        while reactor.complete.is_empty() {
-            reactor.turn(true, context).unwrap();
-        }
-        let away = reactor.complete.remove(0);
-        (reactor, client, away)
-    }
-
-    #[test]
-    fn room_to_send_that_is_told_while_the_wire_is_away_is_not_lost() {
-        const BYTES: usize = 30_000_000;
-        let context = context();
-        let (mut reactor, mut client, mut away) = received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &context);
-        let now = Instant::now();
-        let mut scratch = Scratch { out: vec![b'x'; BYTES], ..Scratch::default() };
-        // The wire comes back with an answer that the socket has not taken, and is registered for sending.
-        away.wire.connection.enter_handler(now);
-        assert_eq!(away.wire.send(&mut scratch.out, now, &context), crate::drive::answer::Progress::Blocked);
-        away.wire.connection.enter_write(now);
-        reactor.take_back(away, Verdict::Wait, now, &context);
-        // It goes away again; meanwhile the client takes all there is, which is told, and the wire comes back.
-        let place = reactor.places.iter().next().unwrap().0;
-        let wire = reactor.places[place].wire.take().unwrap();
-        let mut left = BYTES;
-        let mut block = vec![0; 1 << 20];
-        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        while let Ok(n) = client.read(&mut block) {
-            left -= n;
-        }
-        reactor.turn(false, &context).unwrap();
-        assert!(left > 0 && reactor.places[place].told.is_some(), "room was told while the wire was away");
-        reactor.take_back(Away { place, wire }, Verdict::Wait, now, &context);
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        while left > 0 {
-            reactor.turn(false, &context).unwrap();
-            left -= client.read(&mut block).unwrap();
-        }
-    }
-}
+mod tests;

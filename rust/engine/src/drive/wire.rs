@@ -184,7 +184,7 @@ impl Wire {
             format!("refused with {}: {} client={peer}", reject.status, reject.reason)
         });
         self.connection.reject(reject, &mut scratch.out);
-        self.noted.status = reject.status;
+        self.noted = Noted { complete_at: now, status: reject.status, bytes: 0 };
         self.record(now, context);
         self.settle(now, scratch, context)
     }
@@ -235,6 +235,7 @@ impl Wire {
                 if self.readable { Verdict::Again } else { Verdict::Wait }
             }
             Next::Linger => {
+                self.body = Body::default();
                 self.socket.shutdown_write();
                 self.throw_away(now, scratch)
             }

@@ -18,7 +18,7 @@ pub enum Accepted {
     Nobody,
     /// This one connection was lost before it was accepted; others may wait.
     Lost,
-    /// The process or the system is out of descriptors or memory: try later.
+    /// The process or the system is out of descriptors or memory, or the socket does not listen any more: try later.
     Exhausted(io::Error),
 }
 
@@ -54,9 +54,16 @@ impl Listener {
                 Accepted::Client(Socket::new(fd), Endpoints { local, peer })
             }
             Err(Errno::AGAIN) => Accepted::Nobody,
-            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                Accepted::Exhausted(error.into())
-            }
+            // The second line: a socket that does not listen (any more), which asking again at once would not change.
+            Err(
+                error @ (Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::INVAL
+                | Errno::BADF
+                | Errno::NOTSOCK),
+            ) => Accepted::Exhausted(error.into()),
             // ECONNABORTED, EPROTO, ENETDOWN and their like concern that client alone (accept(2), "Error handling").
             Err(_) => Accepted::Lost,
         }
