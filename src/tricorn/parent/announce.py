@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from tricorn.config.settings import Settings
+from tricorn.version import installed_version
 
 
 def serving(settings: Settings, interface: str, addresses: tuple[str, ...], pid: int) -> str:
@@ -21,14 +20,6 @@ def serving(settings: Settings, interface: str, addresses: tuple[str, ...], pid:
 def stopped(reason: str) -> str:
     """The last line."""
     return f"tricorn has stopped: {reason}"
-
-
-def installed_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("tricorn")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -9,7 +9,7 @@ from tricorn.child.title import set_title
 from tricorn.config.settings import Settings
 from tricorn.logs import ErrorLog
 from tricorn.logs.files import STANDARD_ERROR
-from tricorn.parent import announce
+from tricorn.parent import announce, descriptors
 from tricorn.parent.generations import make_generation
 from tricorn.parent.listeners import open_listeners
 from tricorn.parent.loop import Loop, Outcome
@@ -35,6 +35,9 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         pid_file = _take_pid_file(settings, log)
         try:
             _warn_of_root(settings, log)
+            too_few = descriptors.allow(settings)
+            if too_few is not None:
+                log.warning(too_few)
             signals = Signals()
             try:
                 abandon = pid_file.abandon if pid_file is not None else _nothing
