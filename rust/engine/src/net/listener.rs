@@ -54,7 +54,7 @@ impl Listener {
                 Accepted::Client(Socket::new(fd), Endpoints { local, peer })
             }
             Err(Errno::AGAIN) => Accepted::Nobody,
-            // The second line: a socket that does not listen (any more), which asking again at once would not change.
+            // The last three: a socket that does not listen (any more), which asking again at once would not change.
             Err(
                 error @ (Errno::MFILE
                 | Errno::NFILE
