@@ -248,3 +248,33 @@ fn clients_that_reset_in_any_stage_leave_nothing() {
         server.stop();
     });
 }
+
+#[test]
+fn a_client_that_never_pauses_gives_way_when_another_waits_and_only_then() {
+    let server = Server::start(Kind::Blocking, Shape { threads: 1, ..Shape::default() });
+    let mut busy = server.connect();
+    for _ in 0..50 {
+        assert!(!get(&mut busy, "/").contains("Connection: close"));
+    }
+    let mut waiting = server.connect();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let answers = (1..=16).find(|_| get(&mut busy, "/").contains("Connection: close"));
+    assert!(answers.is_some(), "it did not give way");
+    drop(busy);
+    assert!(read_answer(&mut waiting).ends_with("Hello, world!"));
+    drop(waiting);
+    server.stop();
+}
+
+#[test]
+fn nobody_gives_way_while_a_thread_is_free_to_accept() {
+    let server = Server::start(Kind::Blocking, Shape { threads: 3, ..Shape::default() });
+    let mut busy = server.connect();
+    for _ in 0..64 {
+        let mut other = server.connect();
+        assert!(!get(&mut busy, "/").contains("Connection: close"));
+        assert!(get(&mut other, "/").ends_with("Hello, world!"));
+    }
+    drop(busy);
+    server.stop();
+}

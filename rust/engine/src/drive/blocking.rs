@@ -19,6 +19,10 @@ use crate::net::Gate;
 use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
 use crate::scoreboard::ChildState;
 
+/// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits:
+/// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
+const GIVES_WAY_EVERY: u32 = 16;
+
 /// The driver of the prefork and worker MPMs. Shared by the threads of one child.
 pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
@@ -282,13 +286,29 @@ impl Lane<'_> {
         Ok(())
     }
 
+    /// Whether a client waits that no thread of this child is about to accept.
+    fn somebody_waits(&self) -> bool {
+        let driver = self.driver;
+        // Who has the role of accepting will accept.
+        let Ok(_role) = driver.accepting.try_lock() else {
+            return false;
+        };
+        let listeners: Vec<BorrowedFd<'_>> = driver.listeners.iter().map(AsFd::as_fd).collect();
+        let nothing_else = Waiter { wake: None, watch: None };
+        nothing_else.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
+    }
+
     /// Lets the application answer the complete request of `wire`.
     fn answer(&mut self, wire: &mut Wire) -> Verdict {
         let driver = self.driver;
         let context = &*driver.context;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.busy(u32::try_from(driver.busy.fetch_add(1, SeqCst) + 1).unwrap_or(u32::MAX));
-        wire.connection.enter_handler(Instant::now());
+        let now = Instant::now();
+        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
+            wire.connection.retire(now);
+        }
+        wire.connection.enter_handler(now);
         let mut one = One { wire, out: &mut self.scratch.out, context, given: false };
         driver.gateway.serve(&mut one);
         let before = driver.busy.fetch_sub(1, SeqCst);
