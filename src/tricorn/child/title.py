@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Final
 
 _LONGEST: Final = 15
@@ -13,7 +13,14 @@ def set_title(process_name: str, role: str) -> None:
     """Name this process, for example "tricorn child 3"; the process name is cut where both do not fit."""
     name = process_name.encode("utf-8", "replace")[: _LONGEST - len(role) - 1]
     try:
-        Path("/proc/self/comm").write_bytes(name + b" " + role.encode())
+        # Not by way of pathlib: each page of it that a child runs through is a page that it shares no longer.
+        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         # Not Linux, or no /proc: the name is a comfort, not a need.
         return
+    try:
+        os.write(fd, name + b" " + role.encode())
+    except OSError:
+        return
+    finally:
+        os.close(fd)

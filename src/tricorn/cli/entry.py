@@ -14,6 +14,7 @@ import click
 
 from tricorn.cli.exit_codes import EXIT_CODES
 from tricorn.errors import ConfigError, TricornError
+from tricorn.version import installed_version
 
 COMMANDS = {
     "serve": "Serve an application until told to stop.",
@@ -21,16 +22,6 @@ COMMANDS = {
     "directives": "Print the reference of all directives.",
 }
 OWN_WORDS = ("-h", "--help", "--version", "-v")
-
-
-def installed_version() -> str:
-    """The version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow to load, seldom needed)
-
-    try:
-        return version("tricorn")
-    except PackageNotFoundError:  # run from a source tree that nobody installed
-        return "(not installed)"
 
 
 def print_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 
 from tricorn.config.directives import table
@@ -15,6 +14,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     by_shape = {squeezed(word): word for word in words}
     if squeezed(name) in by_shape:
         return f" (did you mean {by_shape[squeezed(name)]}?)"
+    from difflib import get_close_matches  # noqa: PLC0415  (a parent that has nothing to refuse does not hold it)
+
     if near := get_close_matches(name, words, n=1, cutoff=0.75):
         return f" (did you mean {near[0]}?)"
     if (foreign := get_close_matches(name, foreign_names(), n=1, cutoff=0.75)) and foreign_names()[foreign[0]] in words:

@@ -6,13 +6,12 @@ search path) were applied before.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +109,7 @@ def _not_found(module: str, missing: str) -> str:
         if (directory / as_path).with_suffix(".py").is_file() or (directory / as_path / "__init__.py").is_file():
             return f"{text}\nit exists below {directory}: use --chdir {directory.name}"
     names = {entry.stem for entry in Path.cwd().iterdir() if entry.suffix == ".py" or entry.is_dir()}
-    close = difflib.get_close_matches(missing.partition(".")[0], sorted(names), n=1)
+    close = _near(missing.partition(".")[0], names)
     return f"{text}\ndid you mean {close[0]}?" if close else f"{text}\nuse --chdir or --pythonpath if it is elsewhere"
 
 
@@ -130,7 +129,7 @@ def _attribute(module: ModuleType, reference: Reference) -> object:
         try:
             owner = getattr(owner, part)
         except AttributeError as error:
-            close = difflib.get_close_matches(part, [name for name in dir(owner) if not name.startswith("_")], n=1)
+            close = _near(part, [name for name in dir(owner) if not name.startswith("_")])
             hint = f"; did you mean {close[0]}?" if close else _candidates(owner)
             raise ApplicationError(f"{path} has no attribute {part!r}{hint}") from error
         except Exception as error:
@@ -197,6 +196,13 @@ def _detect(name: str, value: Callable[..., object], *, from_factory: bool) -> I
             f"{name} takes {len(required)} arguments; a WSGI application takes two (environ, start_response){hint}"
         )
     return Interface.WSGI
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """The one that was meant, perhaps."""
+    from difflib import get_close_matches  # noqa: PLC0415  (nothing that serves has a use for it)
+
+    return get_close_matches(name, sorted(known), n=1)
 
 
 def _traceback(error: BaseException) -> str:

@@ -39,7 +39,7 @@ from tricorn.template.messages import (
     ToTemplate,
     Unsafe,
 )
-from tricorn.template.warm_up import warm_up
+from tricorn.template.warm_up import SHARED_ROUNDS, warm_up
 
 _LONGEST_TEXT = 48 * 1024
 """Characters of a failure's text that are told."""
@@ -117,7 +117,7 @@ class _Template:
             return self._load_late
         before = fork_safety.open_descriptors()
         loaded = application.load(settings.application)
-        self._warm_up(loaded, self._log)
+        self._warm_up(loaded, self._log, SHARED_ROUNDS)
         gc.collect()
         found = fork_safety.findings(before)
         if found and settings.lifecycle.preload is Preload.AUTO:
@@ -135,12 +135,13 @@ class _Template:
     def _load_late(self) -> Callable[..., object]:
         """In a child: import the application for this child alone."""
         loaded = application.load(self._heritage.settings.application)
-        self._warm_up(loaded, self._heritage.log(f"child gen={self._heritage.generation} pid={os.getpid()}"))
+        log = self._heritage.log(f"child gen={self._heritage.generation} pid={os.getpid()}")
+        self._warm_up(loaded, log, rounds=1)
         return loaded.callable
 
-    def _warm_up(self, loaded: Loaded, log: ErrorLog) -> None:
+    def _warm_up(self, loaded: Loaded, log: ErrorLog, rounds: int) -> None:
         settings = self._heritage.settings
-        warm_up(loaded.callable, settings.lifecycle.warm_up, settings.gateway.root_path, log)
+        warm_up(loaded.callable, settings.lifecycle.warm_up, settings.gateway.root_path, log, rounds)
 
     def _freeze(self) -> None:
         """Collections in children then leave the memory alone that they share with the template."""

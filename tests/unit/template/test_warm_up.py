@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_each_target_is_asked_for_as_a_client_would(log: ErrorLog, read: Callabl
         start_response("200 OK", [("Content-Type", "text/plain")])
         return Body(used)
 
-    warm_up(application, ("/a%C3%A9?b=c", "http://shop.example:8080/"), "/app", log)
+    warm_up(application, ("/a%C3%A9?b=c", "http://shop.example:8080/"), "/app", log, rounds=1)
     assert asked == [
         ("/app", "/a\u00c3\u00a9", "b=c", "localhost", "80"),
         ("/app", "/", "", "shop.example:8080", "8080"),
@@ -65,7 +66,7 @@ def test_the_calls_are_wsgi_to_the_letter(log: ErrorLog, read: Callable[[], str]
         start_response("204 No Content", [])
         return []
 
-    warm_up(validator(application), ("/",), "", log)
+    warm_up(validator(application), ("/",), "", log, rounds=1)
     assert "noted" in read()
     assert "warning" not in read()
 
@@ -76,7 +77,7 @@ def test_an_error_is_a_warning(log: ErrorLog, read: Callable[[], str], status: s
         start_response(status, [])
         return []
 
-    warm_up(application, ("/x",), "", log)
+    warm_up(application, ("/x",), "", log, rounds=1)
     assert f"warning template: warm_up: /x was answered with {status}" in read()
 
 
@@ -87,11 +88,41 @@ def test_an_exception_is_a_warning_and_the_rest_is_still_asked_for(log: ErrorLog
         asked.append(environ["PATH_INFO"])
         raise LookupError("no such thing")
 
-    warm_up(application, ("/x", "/y"), "", log)
+    warm_up(application, ("/x", "/y"), "", log, rounds=3)
     assert asked == ["/x", "/y"]
     assert read().count("LookupError: no such thing") == 2
 
 
 def test_an_application_that_starts_no_response_is_told(log: ErrorLog, read: Callable[[], str]) -> None:
-    warm_up(lambda environ, start_response: [], ("/",), "", log)
+    warm_up(lambda environ, start_response: [], ("/",), "", log, rounds=1)
     assert "start_response was not called" in read()
+
+
+def test_what_is_answered_well_is_asked_for_again_and_what_is_not_is_left_alone(
+    log: ErrorLog, read: Callable[[], str]
+) -> None:
+    asked: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        asked.append(path)
+        late = path == "/late" and asked.count(path) == 2
+        start_response("503 Service Unavailable" if path == "/never" or late else "200 OK", [])
+        return []
+
+    warm_up(application, ("/x", "/never", "/late"), "", log, rounds=4)
+    assert {path: asked.count(path) for path in asked} == {"/x": 4, "/never": 1, "/late": 2}
+    assert read().count("503 Service Unavailable") == 2
+
+
+def test_slow_pages_are_not_asked_for_again_and_again(log: ErrorLog) -> None:
+    asked: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        time.sleep(0.2)
+        start_response("200 OK", [])
+        return []
+
+    warm_up(application, ("/slow",), "", log, rounds=1000)
+    assert 2 <= len(asked) <= 4

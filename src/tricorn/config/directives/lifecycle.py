@@ -135,7 +135,7 @@ WARM_UP = Directive(
     ),
     default=(),
     meaning="Pages that the application is asked for (GET) after the import and before children are forked, so that"
-    " they share what the first requests import and make; may be repeated.",
+    " they share what the first requests import and make; each up to ten times. May be repeated.",
     reason="Only its developer knows which pages may be asked for without a client.",
     change=Change.RELOAD,
 )
