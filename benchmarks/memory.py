@@ -1,6 +1,7 @@
 """The memory of a Django site in eight processes: tricorn's prefork MPM beside gunicorn with eight workers, no preload.
 
-Proportional set size of all processes of the server together, so what is shared is counted once.
+Proportional set size, so what is shared is counted once: of all processes of the server together, and of those that
+served. Tricorn is measured twice: as it is installed, and with `warm_up` for the pages that are asked for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ EACH_AT_LEAST = 10
 """Requests each process should have served, so that what it loads late is loaded."""
 PATHS = ("/", "/visits/", "/admin/login/?next=/admin/")
 APPLICATION = "benchmarks.django_app.wsgi:application"
+OURS = ("tricorn", "tricorn-warm")
+THEIRS = "gunicorn"
+VARIANTS = (*OURS, THEIRS)
 LIMIT_SECONDS = 60.0
 
 
@@ -40,26 +44,24 @@ class Memory:
     label: str
     django: str
     pss_mib: float
+    """All processes together: parent, template and children; master and workers."""
+    serving_pss_mib: float
+    """Those processes together that answered at least one request."""
     processes: int
     serving: int
     """Processes that answered at least one request."""
     requests: int
 
 
-def measure(server: str, bench: Bench) -> Memory:
-    """Serve the site with `server` (`tricorn` or `gunicorn`), ask for its pages, read the memory; raises TrialError."""
+def measure(variant: str, bench: Bench) -> Memory:
+    """Serve the site with one of VARIANTS, ask for its pages, read the memory; raises TrialError."""
     with tempfile.TemporaryDirectory(prefix="tricorn-bench-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         # Both run the very same Django: the one beside the peers.
         environment = clean_environment(bench.peers.site_packages) | {"BENCHMARK_DATA": str(directory)}
         _make_database(bench, environment)
         port = free_port()
-        if server == "tricorn":
-            label = f"tricorn prefork, {PROCESSES} children"
-            argv = [bench.tricorn, "serve", APPLICATION, "--mpm", "prefork"]
-        else:
-            label = f"gunicorn sync, {PROCESSES} workers, no preload"
-            argv = [bench.peers.program("gunicorn"), APPLICATION]
+        label, argv = _command(variant, bench)
         argv += ["-w", str(PROCESSES), "-b", f"127.0.0.1:{port}", "--log-level", "warning"]
         try:
             with ServerTree(
@@ -67,16 +69,30 @@ def measure(server: str, bench: Bench) -> Memory:
             ) as tree:
                 wait_until_listening(tree, port)
                 served = _visit(tree, port)
+                pss = tree.pss_bytes_by_process()
                 return Memory(
                     label=label,
                     django=PEERS["django"].version,
-                    pss_mib=tree.pss_bytes() / 2**20,
-                    processes=len(tree.processes()),
+                    pss_mib=sum(pss.values()) / 2**20,
+                    serving_pss_mib=sum(pss.get(pid, 0) for pid in served) / 2**20,
+                    processes=len(pss),
                     serving=len(served),
                     requests=served.total(),
                 )
         except BenchmarkError as error:
             raise TrialError(str(error)) from error
+
+
+def _command(variant: str, bench: Bench) -> tuple[str, list[str]]:
+    """The label, and the command as far as it is this variant's own."""
+    if variant == THEIRS:
+        return f"gunicorn sync, {PROCESSES} workers, no preload", [bench.peers.program("gunicorn"), APPLICATION]
+    argv = [bench.tricorn, "serve", APPLICATION, "--mpm", "prefork"]
+    if variant == "tricorn":
+        return f"tricorn prefork, {PROCESSES} children, as installed", argv
+    # The host is one that the site allows.
+    targets = [word for path in PATHS for word in ("--warm-up", f"http://127.0.0.1{path}")]
+    return f"tricorn prefork, {PROCESSES} children, warm_up for the {len(PATHS)} pages", argv + targets
 
 
 def _make_database(bench: Bench, environment: dict[str, str]) -> None:

@@ -96,7 +96,11 @@ class ServerTree:
 
     def pss_bytes(self) -> int:
         """Proportional set size of the tree: every page shared by n processes counts as an n-th part in each."""
-        return sum(_pss_bytes(pid) for pid in self.processes())
+        return sum(self.pss_bytes_by_process().values())
+
+    def pss_bytes_by_process(self) -> dict[int, int]:
+        """The same by process id, the root first."""
+        return {pid: _pss_bytes(pid) for pid in self.processes()}
 
     def stop(self) -> None:
         """Ask the server to stop, wait, and kill what has not gone; returns when all of the tree is gone."""

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.comparisons import BARS, Bar, Case, Rounds, Spread, cpu_spread, ratio
-from benchmarks.memory import BAR_RATIO, Memory
+from benchmarks.memory import BAR_RATIO, OURS, THEIRS, Memory
 from benchmarks.servers import SERVERS
 from benchmarks.trial import Trial
 
@@ -70,14 +70,21 @@ def bar_lines(rounds: Rounds, memory: Mapping[str, Memory]) -> list[str]:
         measured = ratio(rounds, Case(bar.connections, bar.ours), Case(bar.connections, bar.theirs))
         if measured is not None:
             lines.append(_bar_line(bar, measured))
-    ours, theirs = memory.get("tricorn"), memory.get("gunicorn")
-    if ours is not None and theirs is not None:
-        share = ours.pss_mib / theirs.pss_mib
-        lines.append(
-            f"bar: memory of 8 prefork children with Django <= {BAR_RATIO} of gunicorn with 8 workers: "
-            f"measured {share:.2f}, {_verdict(share, BAR_RATIO)}"
-        )
+    theirs = memory.get(THEIRS)
+    if theirs is not None:
+        lines.extend(_memory_bar_line(memory[name], theirs) for name in OURS if name in memory)
     return lines
+
+
+def _memory_bar_line(ours: Memory, theirs: Memory) -> str:
+    """Counted in both ways: everything that each server takes, and the processes that serve."""
+    everything = ours.pss_mib / theirs.pss_mib
+    serving = ours.serving_pss_mib / theirs.serving_pss_mib
+    return (
+        f"bar: memory with Django <= {BAR_RATIO} of {theirs.label}: {ours.label}: "
+        f"serving processes {serving:.2f}, {_verdict(serving, BAR_RATIO)}; "
+        f"all processes {everything:.2f}, {_verdict(everything, BAR_RATIO)}"
+    )
 
 
 def _bar_line(bar: Bar, measured: Spread) -> str:
@@ -93,10 +100,10 @@ def _verdict(value: float, bound: float) -> str:
 
 
 def memory_lines(memory: Mapping[str, Memory]) -> list[str]:
-    """The memory of each server's processes together."""
+    """The memory of each server's processes together, and of those that served."""
     return [
-        f"memory: {result.label}, Django {result.django}: {result.pss_mib:.1f} MiB PSS in {result.processes} processes "
-        f"after {result.requests} requests ({result.serving} processes served)"
+        f"memory: {result.label}, Django {result.django}: {result.pss_mib:.1f} MiB PSS in {result.processes} processes, "
+        f"{result.serving_pss_mib:.1f} MiB in the {result.serving} that served {result.requests} requests"
         for result in memory.values()
     ]
 

@@ -27,8 +27,6 @@ from benchmarks.servers import ROOT, SERVERS, find_tricorn
 from benchmarks.trial import Bench, Trial, TrialError
 from benchmarks.trial import run as run_trial
 
-MEMORY_PAIR = ("tricorn", "gunicorn")
-
 
 @dataclass(slots=True)
 class Run:
@@ -177,9 +175,9 @@ def _measure(
 
 
 def _measure_memory(run: Run, bench: Bench, missing: dict[str, str], tricorn: str | None) -> None:
-    for name in MEMORY_PAIR:
-        reason = missing.get("django") or (missing.get("gunicorn") if name == "gunicorn" else None)
-        if name == "tricorn" and tricorn is None:
+    for name in memory.VARIANTS:
+        reason = missing.get("django") or (missing.get(name) if name == memory.THEIRS else None)
+        if name in memory.OURS and tricorn is None:
             reason = "tricorn is not installed beside this Python (make bench builds it)"
         try:
             if reason is not None:
