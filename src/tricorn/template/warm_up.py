@@ -11,6 +11,7 @@ What children are to share is asked for several times: the interpreter rewrites 
 from __future__ import annotations
 
 import io
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -33,9 +34,12 @@ def warm_up(application: Wsgi, targets: tuple[str, ...], root_path: str, log: Er
     """GET each of `targets` (a path, or a URL whose host becomes the Host header) and throw the answers away.
 
     What was answered well is asked for again, up to `rounds` times altogether. An answer that is an error, or an
-    exception, is a warning: the server serves nevertheless, and that target is left alone.
+    exception, is a warning: the server serves nevertheless, and that target is left alone. More than one round means
+    that children are forked afterwards.
     """
     well = [target for target in targets if _ask(application, target, root_path, log)]
+    if rounds > 1:
+        _forget_lookups()
     deadline = time.monotonic() + _LONGEST_REPETITION
     for _ in range(rounds - 1):
         for target in tuple(well):
@@ -43,6 +47,17 @@ def warm_up(application: Wsgi, targets: tuple[str, ...], root_path: str, log: Er
                 return
             if not _ask(application, target, root_path, log):
                 well.remove(target)
+
+
+def _forget_lookups() -> None:
+    """Empty the interpreter's cache of attribute lookups, which the import has filled with names nobody asks for again.
+
+    Each entry holds its name; a child that puts another in its place would write to the memory of both. The rounds that
+    follow fill it with what requests look up. Of CPython: Python 3.13 has a new name for it.
+    """
+    forget = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", None)
+    if forget is not None:
+        forget()
 
 
 def _ask(application: Wsgi, target: str, root_path: str, log: ErrorLog) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -126,3 +127,16 @@ def test_slow_pages_are_not_asked_for_again_and_again(log: ErrorLog) -> None:
 
     warm_up(application, ("/slow",), "", log, rounds=1000)
     assert 2 <= len(asked) <= 4
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="a cache of CPython's")
+def test_before_a_fork_the_interpreter_forgets_what_the_import_looked_up(log: ErrorLog) -> None:
+    class Looked:
+        pass
+
+    name = f"looked_up_by_{os.getpid()}"
+    alone = sys.getrefcount(name)
+    assert not hasattr(Looked(), name)
+    assert sys.getrefcount(name) == alone + 1, "the cache of lookups holds the name"
+    warm_up(lambda environ, start_response: [], (), "", log, rounds=2)
+    assert sys.getrefcount(name) == alone
