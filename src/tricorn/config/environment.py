@@ -7,12 +7,12 @@ of ours that is not known is told and passed over, not refused: images set thing
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tricorn.config.directives import table
 from tricorn.config.directives.shape import PREFIX, Directive
-from tricorn.config.names import suggestion
+from tricorn.config.names import nearest
 from tricorn.config.origins import Layer, Origin, Source
 from tricorn.config.settings import Mpm
 
@@ -37,15 +37,20 @@ def read(variables: Mapping[str, str]) -> Layer:
             directive, mpm = known[name]
             layer.add(directive, variables[name], Origin(Source.ENVIRONMENT, name), mpm)
         elif not is_service_link(name, variables[name]):
-            layer.warnings.append(
-                f"environment variable {name} is not known and has no effect{suggestion(name, known)}."
-            )
+            layer.warnings.append(f"environment variable {name} is not known and has no effect{meant(name, known)}.")
     for mpm, stated in layer.of_mpm.items():
         for name in sorted(stated.keys() & layer.stated.keys()):
             layer.problems.append(
                 f"{layer.stated[name]} and {stated[name]} both decide {name} of the {mpm.value} MPM: keep one of them."
             )
     return layer
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that offers the nearest variable. What all of ours begin with makes none of them nearer."""
+    by_rest = {word.removeprefix(PREFIX).lower(): word for word in known}
+    near = nearest(name.removeprefix(PREFIX).lower(), by_rest)
+    return "" if near is None else f" (did you mean {by_rest[near]}?)"
 
 
 def read_platform(variables: Mapping[str, str]) -> Layer:

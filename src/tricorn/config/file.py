@@ -97,7 +97,9 @@ def read(document: Document) -> Layer:
         directive = by_name().get(key)
         origin = where(document, (key,))
         if directive is None:
-            layer.problems.append(unknown(origin, key, [*by_name(), *mpms]))
+            layer.problems.append(
+                unknown(origin, key, [*by_name(), *mpms], f", in a table like [{prefixed(document, Mpm.EVENT.value)}]")
+            )
         elif directive.per_mpm:
             homes = ", ".join(f"[{prefixed(document, mpm.value)}]" for mpm in directive.mpms)
             layer.problems.append(f"{origin}: {key} belongs to one MPM: write it under {homes}.")
@@ -121,7 +123,7 @@ def read_mpm(layer: Layer, document: Document, mpm: Mpm, table: object) -> None:
         directive = by_name().get(key)
         origin = where(document, (mpm.value, key))
         if directive is None:
-            layer.problems.append(unknown(origin, key, own))
+            layer.problems.append(unknown(origin, key, own, ""))
         elif not directive.per_mpm:
             top = ".".join(document.within)
             place = f"under [{top}]" if top else "above the first table"
@@ -142,11 +144,11 @@ def state(
         problems.append(refusal(origin, directive, value, error, key))
 
 
-def unknown(origin: Origin, key: str, known: list[str]) -> str:
-    """The sentence about a key that is not known."""
+def unknown(origin: Origin, key: str, known: list[str], home: str) -> str:
+    """The sentence about a key that is not known; `home` says where what belongs to one MPM is written."""
     other = foreign_names().get(key) or foreign_names().get(squeezed(key))
     if other is not None and key not in by_name():
-        place = ", in the table of an MPM like [event]" if by_name()[other].per_mpm else ""
+        place = home if by_name()[other].per_mpm else ""
         return f"{origin}: {key} is not known; here it is called {other}{place}."
     return f"{origin}: {key} is not known{suggestion(key, known)}. `tricorn directives` lists all."
 

@@ -152,7 +152,10 @@ class Choice(Kind[E]):
                 return member
         if word in self.synonyms:
             return self.synonyms[word]
-        raise ValueError("there is no such choice")
+        from difflib import get_close_matches  # noqa: PLC0415  (a parent that has nothing to refuse does not hold it)
+
+        near = get_close_matches(word, [str(member.value) for member in self.members], n=1)
+        raise ValueError("there is no such choice" + (f" (did you mean {near[0]}?)" if near else ""))
 
     def from_toml(self, value: object) -> E:
         if isinstance(value, bool):  # TOML's true and false read as the words of a switch

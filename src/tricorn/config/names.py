@@ -10,17 +10,23 @@ from tricorn.config.directives import table
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The end of a sentence that offers the nearest known name, or "" when none is near."""
+    near = nearest(name, known)
+    return "" if near is None else f" (did you mean {near}?)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest to `name`, if any is near enough to be what was meant."""
     words = list(known)
     by_shape = {squeezed(word): word for word in words}
     if squeezed(name) in by_shape:
-        return f" (did you mean {by_shape[squeezed(name)]}?)"
+        return by_shape[squeezed(name)]
     from difflib import get_close_matches  # noqa: PLC0415  (a parent that has nothing to refuse does not hold it)
 
     if near := get_close_matches(name, words, n=1, cutoff=0.75):
-        return f" (did you mean {near[0]}?)"
+        return near[0]
     if (foreign := get_close_matches(name, foreign_names(), n=1, cutoff=0.75)) and foreign_names()[foreign[0]] in words:
-        return f" (did you mean {foreign_names()[foreign[0]]}?)"
-    return ""
+        return foreign_names()[foreign[0]]
+    return None
 
 
 def squeezed(name: str) -> str:

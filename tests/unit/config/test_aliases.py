@@ -190,3 +190,17 @@ def test_web_concurrency(world: World) -> None:
 def test_unknown_variables_are_told_but_those_of_service_links(world: World, name: str, value: str, told: bool) -> None:
     world.variables[name] = value
     assert [name in warning for warning in world.configure().warnings] == ([True] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TRICORN_TREADS", " (did you mean TRICORN_THREADS_PER_CHILD?)"),
+        ("TRICORN_WORKERS", " (did you mean TRICORN_START_SERVERS?)"),
+        ("TRICORN_KEEPALIVE_TIMEOUT", " (did you mean TRICORN_KEEP_ALIVE_TIMEOUT?)"),
+        ("TRICORN_VERSION", ""),
+    ],
+)
+def test_an_unknown_variable_is_told_with_the_one_that_may_be_meant(world: World, name: str, meant: str) -> None:
+    world.variables[name] = "3"
+    assert world.configure().warnings == (f"environment variable {name} is not known and has no effect{meant}.",)

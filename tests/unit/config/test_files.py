@@ -80,7 +80,7 @@ def test_a_directory_for_a_file(world: World) -> None:
         ("start_servers = 1", ["belongs to one MPM", "[prefork], [worker], [event]"]),
         ("event = 1", ["event is the name of a table", "[event]", 'mpm = "event"']),
         ("[event]\nlisten = ':1'", ["line 2", "listen is the same for all MPMs", "above the first table"]),
-        ("[event]\nworkers = 1", ["line 2", "it is called start_servers"]),
+        ("[event]\nworkers = 1", ["line 2", "it is called start_servers."]),
         ("[event]\nstart_server = 1", ["line 2", "did you mean start_servers?"]),
         ("[worker]\nmax_open_connections = 1", ["the worker MPM has no max_open_connections"]),
         ("[event]\n[event.deep]\nx = 1", ["deep is not known"]),
@@ -97,6 +97,9 @@ def test_the_tables_of_pyproject_are_named_in_full(world: World) -> None:
     world.write("[tool.tricorn]\nstart_servers = 1\n[tool.tricorn.event]\nuser = 'x'", "pyproject.toml")
     sentence = refusal(world)
     assert "[tool.tricorn.event]" in sentence
+    world.write("[tool.tricorn]\nworkers = 1", "pyproject.toml")
+    assert "here it is called start_servers, in a table like [tool.tricorn.event]." in refusal(world)
+    world.write("[tool.tricorn]\nstart_servers = 1\n[tool.tricorn.event]\nuser = 'x'", "pyproject.toml")
     assert "pyproject.toml line 4: user is the same for all MPMs: write it under [tool.tricorn]." in sentence
 
 
