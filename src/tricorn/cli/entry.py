@@ -54,7 +54,7 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"`tricorn APP` is short for `tricorn serve APP`. {EXIT_CODES}",
+    epilog=f"`tricorn APP` is short for `tricorn serve APP`; `tricorn serve --help` lists all options. {EXIT_CODES}",
 )
 @click.option("-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
               help="Print the version.")  # fmt: skip
@@ -71,10 +71,12 @@ def with_command(words: Sequence[str]) -> list[str]:
 
 def run(words: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code."""
+    words = sys.argv[1:] if words is None else words
+    if not words:
+        click.echo(tricorn.get_help(click.Context(tricorn, info_name="tricorn")), err=True)
+        sys.exit(ConfigError.exit_code)  # nothing was asked for, and nothing was done: not 0
     try:
-        code = tricorn.main(
-            args=with_command(sys.argv[1:] if words is None else words), prog_name="tricorn", standalone_mode=False
-        )
+        code = tricorn.main(args=with_command(words), prog_name="tricorn", standalone_mode=False)
     except TricornError as error:
         # Every line of a ConfigError is a problem of its own; other texts may go on with a traceback.
         problems = str(error).splitlines() if isinstance(error, ConfigError) else [str(error)]

@@ -54,16 +54,18 @@ def help_rows(section: Section) -> Iterator[tuple[str, str]]:
     for directive in table():
         if directive.section is section and directive.name != "app":
             plain = [] if directive.option in directive.fixed_flags else [directive.option]
-            flags = sorted({*directive.flags, *directive.fixed_flags, *plain}, key=lambda flag: flag.startswith("--"))
-            metavar = f" {directive.kind.metavar}" if plain else ""
+            # Short ones first, then the name of the directive, then what other servers call it; last, what takes no value.
+            valued = sorted((*plain, *directive.flags), key=lambda flag: flag.startswith("--"))
+            metavar = f" {directive.kind.metavar}" if valued else ""
+            spelled = [", ".join(valued) + metavar] if valued else []
             first = directive.meaning.split(". ")[0].rstrip(".")
-            yield ", ".join(flags) + metavar, f"{first}. [{default_text(directive)}]"
+            yield ", ".join([*spelled, *directive.fixed_flags]), f"{first}. [{default_text(directive)}]"
 
 
 def directive_parameters() -> list[click.Parameter]:
     """APP, --config, and an option for each spelling."""
     parameters: list[click.Parameter] = [
-        click.Argument(["app"], nargs=-1, metavar="APP"),
+        click.Argument(["app"], nargs=-1, metavar="[APP]"),
         click.Option(
             ["-c", "--config", "config"],
             metavar="FILE",

@@ -26,7 +26,7 @@ PAGE = DOCS / "reference/directives.md"
 EXAMPLE = re.compile(r"    (?:gunicorn|uvicorn|tricorn serve|tricorn check) (.*)")
 EXAMPLES = [
     pytest.param(match[1], id=f"{name}:{number}")
-    for name in ("configure.md", "migrate.md")
+    for name in ("../README.md", "configure.md", "migrate.md", "operate.md")
     for number, line in enumerate((DOCS / name).read_text().splitlines(), start=1)
     if (match := EXAMPLE.fullmatch(line))
 ]
@@ -88,6 +88,21 @@ def test_help_of_a_command_names_every_directive(tricorn: Command, command: str)
     assert "Exit codes" in outcome.output
 
 
+def test_a_row_of_the_help_begins_with_the_name_of_the_directive() -> None:
+    for directive in table():
+        for flags, _ in help_rows(directive.section):
+            names = [flag.split(" ")[0] for flag in flags.split(", ")]
+            first = next((name for name in names if name.startswith("--")), "")
+            if directive.option in names:
+                assert first == directive.option
+
+
+def test_no_words_at_all_get_the_help(tricorn: Command) -> None:
+    outcome = tricorn()
+    assert (outcome.code, outcome.output) == (2, "")
+    assert outcome.errors.startswith("Usage: tricorn ")
+
+
 def test_help_rows_cover_the_table() -> None:
     assert sum(len(list(help_rows(section))) for section in Section) == len(table()) - 1
 
@@ -118,6 +133,7 @@ def test_several_problems_are_a_line_each(tricorn: Command) -> None:
         (["serve", "a:b", "-w"], "requires an argument"),
         (["serve", "a", "b"], 'there is one application, not 2: "a" and "b"'),
         (["chek", "a"], "did you mean check?"),
+        (["a:b", "--mpm", "evnt"], "there is no such choice (did you mean event?). Allowed is one of prefork"),
         (["serve"], "no application is named"),
     ],
 )
@@ -222,7 +238,7 @@ def test_the_documentation_has_examples() -> None:
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_of_the_documentation_work(tricorn: Command, line: str) -> None:
-    words = [word.replace("www-data", grp.getgrgid(os.getgid()).gr_name) for word in shlex.split(line)]
+    words = [word.replace("www-data", grp.getgrgid(os.getgid()).gr_name) for word in shlex.split(line, comments=True)]
     outcome = tricorn("check", "--no-import", *words)
     assert outcome.code == 0, outcome.errors
 
