@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
-from tricorn.errors import StartError
+from tricorn.errors import ConfigError, StartError
 
 
 class PidFile:
@@ -16,14 +17,16 @@ class PidFile:
         """Take the file. `stale` tells what a dead server had left in it.
 
         Raises:
-            StartError: a living server holds it, or it cannot be written.
+            ConfigError: it cannot be opened for writing.
+            StartError: a living server holds it.
         """
         # Absolute, because nothing says that the working directory stays what it is.
         self.path = path.absolute()
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise StartError(f"pid_file: {self.path} cannot be opened: {error.strerror}") from error
+            advice = "make its directory first" if error.errno == errno.ENOENT else "name a file that it may write to"
+            raise ConfigError(f"pid_file: {self.path} cannot be opened: {error.strerror}; {advice}") from error
         try:
             self.stale = self._take()
         except BaseException:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tricorn.errors import StartError
+from tricorn.errors import ConfigError, StartError
 from tricorn.parent.pid_file import PidFile
 
 
@@ -39,6 +39,11 @@ def test_somebody_elses_file_is_not_removed(tmp_path: Path) -> None:
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
     (tmp_path / "x.pid").symlink_to(tmp_path / "precious")
-    with pytest.raises(StartError, match="cannot be opened"):
+    with pytest.raises(ConfigError, match="cannot be opened"):
         PidFile(tmp_path / "x.pid")
     assert (tmp_path / "precious").read_text() == "data"
+
+
+def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be opened: No such file or directory; make its directory first"):
+        PidFile(tmp_path / "none" / "x.pid")
