@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.sources import ROOT, named
+from tests.house.sources import ROOT, named, tracked
 from tricorn import config
 from tricorn.config import directives, settings
 
@@ -89,7 +89,13 @@ def test_the_rooms_are_on_the_map() -> None:
     rooms = {
         path.name for path in Path(config.__file__).parents[1].iterdir() if path.is_dir() and path.name != "__pycache__"
     }
+    rooms |= {path.name for path in Path(config.__file__).parents[1].glob("[!_]*.py")}
     rooms |= {path.stem for path in ENGINE.iterdir()} - {"lib"}
+    rooms |= {path.relative_to(ROOT).parts[0] for path in tracked() if path.parent != ROOT} - {
+        ".ci",
+        "src",
+        "requirements",
+    }
     assert not {room for room in rooms if not re.search(rf"\b{room}\b", text)}
 
 
