@@ -269,9 +269,14 @@ impl OwnRow {
         self.cells().requests.fetch_add(1, Relaxed);
     }
 
-    /// So many threads are inside the application.
-    pub fn busy(&self, threads: u32) {
-        self.cells().busy.store(threads, Relaxed);
+    /// One thread more is inside the application.
+    pub fn entered(&self) {
+        self.cells().busy.fetch_add(1, Relaxed);
+    }
+
+    /// One thread less is inside the application.
+    pub fn left(&self) {
+        self.cells().busy.fetch_sub(1, Relaxed);
     }
 
     /// So many complete requests wait for a thread.

@@ -38,6 +38,8 @@ pub(super) enum Progress {
     Done,
     /// The socket takes nothing more now.
     Blocked,
+    /// The socket may take more, but so much has been sent in a row that others should have their turn.
+    Paused,
     /// The client is gone, or a file ended before its announced length.
     Gone,
 }
@@ -45,6 +47,10 @@ pub(super) enum Progress {
 /// Size from which a spool file makes way for a new one once most of it has been sent, which gives its space back: an
 /// answer may never end.
 const WORN: u64 = 4 << 20;
+
+/// Bytes sent to one client in a row before others have their turn: a client that reads as fast as we send would keep
+/// the thread for the whole of a large answer.
+const IN_A_ROW: usize = 1 << 20;
 
 /// The end of the spool file that is being written.
 #[derive(Debug)]
@@ -125,10 +131,13 @@ impl Answer {
         }
     }
 
-    /// Sends what the socket takes; also tells how many bytes that was.
+    /// Sends what the socket takes, up to `IN_A_ROW`; also tells how many bytes that was.
     pub(super) fn send(&mut self, socket: &Socket) -> (Progress, usize) {
         let mut total = 0;
         while let Some(segment) = self.segments.front_mut() {
+            if total >= IN_A_ROW {
+                return (Progress::Paused, total);
+            }
             let sent = match segment {
                 Segment::Memory { bytes, sent } => socket.send(&bytes[*sent..]),
                 Segment::Spooled { file, offset, remaining } => socket.send_file(file.as_fd(), *offset, *remaining),
@@ -241,5 +250,29 @@ mod tests {
             files.dedup();
             assert!(files.len() <= 2, "{}", files.len());
         });
+    }
+
+    #[test]
+    fn a_reader_as_fast_as_we_are_gets_no_more_than_its_turn() {
+        let (socket, mut client) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let reading = std::thread::spawn(move || std::io::copy(&mut client, &mut std::io::sink()).unwrap());
+        let socket = Socket::new(socket.into());
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(256 << 20).unwrap();
+        let mut answer = Answer::default();
+        answer.push_file(file.into(), 0, 256 << 20);
+        loop {
+            // One call of the system may go beyond the turn by as much as it sends at once.
+            let (progress, sent) = answer.send(&socket);
+            assert!(sent <= 2 * IN_A_ROW, "{sent}");
+            match progress {
+                Progress::Done => break,
+                Progress::Paused | Progress::Blocked => std::thread::yield_now(),
+                Progress::Gone => panic!("the reader has gone"),
+            }
+        }
+        drop(socket);
+        assert_eq!(reading.join().unwrap(), 256 << 20);
     }
 }

@@ -33,7 +33,6 @@ pub struct BlockingDriver {
     accepted: AtomicU64,
     wake: Wake,
     reached_limit: AtomicBool,
-    busy: AtomicUsize,
     left: AtomicUsize,
 }
 
@@ -71,7 +70,6 @@ impl BlockingDriver {
             accepted: AtomicU64::new(0),
             wake: Wake::new()?,
             reached_limit: AtomicBool::new(false),
-            busy: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
         })
     }
@@ -303,7 +301,7 @@ impl Lane<'_> {
         let driver = self.driver;
         let context = &*driver.context;
         context.row.stage(self.thread, Some(Stage::Handler));
-        context.row.busy(u32::try_from(driver.busy.fetch_add(1, SeqCst) + 1).unwrap_or(u32::MAX));
+        context.row.entered();
         let now = Instant::now();
         if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
             wire.connection.retire(now);
@@ -311,8 +309,7 @@ impl Lane<'_> {
         wire.connection.enter_handler(now);
         let mut one = One { wire, out: &mut self.scratch.out, context, given: false };
         driver.gateway.serve(&mut one);
-        let before = driver.busy.fetch_sub(1, SeqCst);
-        context.row.busy(u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX));
+        context.row.left();
         wire.end_answer(&mut self.scratch.out);
         wire.complete(Instant::now(), &mut self.scratch, context)
     }

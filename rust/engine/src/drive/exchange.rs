@@ -120,10 +120,9 @@ impl Exchange<'_> {
     /// `Gone` when nothing more can be sent.
     pub fn flush(&mut self) -> Result<(), Gone> {
         let limit = self.context.spool.response_limit;
-        let mut now = Instant::now();
-        let mut progress = self.wire.send(self.out, now, self.context);
+        let mut progress = self.send_on();
         if progress == Progress::Blocked && self.wire.answer.held() > limit {
-            self.wire.connection.enter_write(now);
+            self.wire.connection.enter_write(Instant::now());
             while progress == Progress::Blocked && self.wire.answer.held() > limit / 2 {
                 let deadline = self.wire.connection.deadline();
                 let ready = wait_one(self.wire.socket.as_fd(), Interest::Send, deadline);
@@ -131,12 +130,21 @@ impl Exchange<'_> {
                     self.wire.lost = true;
                     return Err(Gone);
                 }
-                now = Instant::now();
-                progress = self.wire.send(self.out, now, self.context);
+                progress = self.send_on();
             }
-            self.wire.connection.enter_handler(now);
+            self.wire.connection.enter_handler(Instant::now());
         }
         if progress == Progress::Gone { Err(Gone) } else { Ok(()) }
+    }
+
+    /// Sends until the socket takes nothing more: this thread has nobody else to turn to.
+    fn send_on(&mut self) -> Progress {
+        loop {
+            let progress = self.wire.send(self.out, Instant::now(), self.context);
+            if progress != Progress::Paused {
+                return progress;
+            }
+        }
     }
 
     /// Adds `length` bytes of a regular file, from `offset`, as one block; the kernel copies them to the socket.

@@ -259,15 +259,15 @@ impl ReactorDriver {
     /// Takes one of the places inside the application.
     fn enter(&self) -> bool {
         let entered = self.busy.fetch_update(SeqCst, SeqCst, |busy| (busy < self.threads).then_some(busy + 1));
-        if let Ok(before) = entered {
-            self.context.row.busy(u32::try_from(before + 1).unwrap_or(u32::MAX));
+        if entered.is_ok() {
+            self.context.row.entered();
         }
         entered.is_ok()
     }
 
     fn leave(&self) {
-        let before = self.busy.fetch_sub(1, SeqCst);
-        self.context.row.busy(u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX));
+        self.busy.fetch_sub(1, SeqCst);
+        self.context.row.left();
     }
 
     /// The life of a thread without the role: serves what waits, then sleeps until it is needed.

@@ -112,6 +112,7 @@ impl Wire {
             match self.answer.send(&self.socket).0 {
                 Progress::Done => {}
                 Progress::Blocked => return Verdict::Wait,
+                Progress::Paused => return Verdict::Again,
                 Progress::Gone => return Verdict::Close,
             }
         }
@@ -216,12 +217,12 @@ impl Wire {
     fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
-            Progress::Blocked => {
+            held @ (Progress::Blocked | Progress::Paused) => {
                 // The time for an answer begins once, or a client could renew it without taking anything.
                 if self.connection.stage() != Stage::Write {
                     self.connection.enter_write(now);
                 }
-                return Verdict::Wait;
+                return if held == Progress::Paused { Verdict::Again } else { Verdict::Wait };
             }
             Progress::Done => {}
         }

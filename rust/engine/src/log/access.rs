@@ -1,10 +1,10 @@
 //! The access log: lines are formatted by the thread that has answered, and written by a thread of their own, so that a
 //! slow disk or a full pipe stops nobody.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Format;
 use crate::net::Endpoints;
@@ -33,6 +33,8 @@ pub struct Record<'a> {
 const MOST_WAITING: usize = 1 << 20;
 /// How long the writer gathers lines before it writes them.
 const GATHER: Duration = Duration::from_millis(50);
+/// How long a child that leaves waits for somebody to read a pipe that is full.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -120,7 +122,7 @@ fn write_until_closed(shared: &Shared, fd: &OwnedFd) {
         if dropped > 0 {
             lines.extend_from_slice(format!("# {dropped} lines were dropped: the log is too slow\n").as_bytes());
         }
-        write_all(fd, &lines);
+        write_all(shared, fd, &lines);
         lines.clear();
         lines.shrink_to(64 * 1024);
         if closing {
@@ -129,16 +131,18 @@ fn write_until_closed(shared: &Shared, fd: &OwnedFd) {
     }
 }
 
-/// Writes in pieces that end with a line, so that several children's lines stay whole in one file.
-fn write_all(fd: &OwnedFd, mut lines: &[u8]) {
+/// Writes all lines; gives up when the log is closed and nobody makes room for them.
+fn write_all(shared: &Shared, fd: &OwnedFd, mut lines: &[u8]) {
     while !lines.is_empty() {
         match rustix::io::write(fd, lines) {
             Ok(0) => return,
             Ok(n) => lines = &lines[n..],
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {
-                let waited = crate::net::wait_one(std::os::fd::AsFd::as_fd(fd), crate::net::Interest::Send, None);
-                if waited.is_err() {
+                let closing = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).closing;
+                let deadline = Instant::now() + PATIENCE;
+                let waited = crate::net::wait_one(fd.as_fd(), crate::net::Interest::Send, Some(deadline));
+                if waited.is_err() || (closing && waited.is_ok_and(|room| !room)) {
                     return;
                 }
             }

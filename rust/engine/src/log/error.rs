@@ -5,6 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
+
 use super::clock::Utc;
 
 /// How serious a line is, most serious first. Mirrored by `tricorn.config.settings.LogLevel`.
@@ -50,10 +53,19 @@ struct ClientLines {
     withheld: u64,
 }
 
+/// Whether a write of one line would not wait: a pipe that polls as writable takes a line of ordinary length whole.
+fn has_room(fd: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(fd, PollFlags::OUT)];
+    let no_time = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&no_time)).is_ok_and(|count| count > 0)
+}
+
 /// The error log of one child.
 #[derive(Debug)]
 pub struct ErrorLog {
     fd: OwnedFd,
+    /// A pipe, a terminal, a socket: when nobody reads it, lines are lost rather than requests.
+    may_block: bool,
     level: Level,
     name: String,
     clients: Mutex<ClientLines>,
@@ -63,8 +75,9 @@ impl ErrorLog {
     /// Lines go to `fd` when they are at least as serious as `level`, under `name` (for example `child=3 gen=2`).
     #[must_use]
     pub fn new(fd: OwnedFd, level: Level, name: String) -> Self {
+        let regular = fstat(&fd).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::RegularFile);
         let clients = Mutex::new(ClientLines { since: Instant::now(), written: 0, withheld: 0 });
-        Self { fd, level, name, clients }
+        Self { fd, may_block: !regular, level, name, clients }
     }
 
     /// Writes one line; line ends and control characters inside `text` are escaped.
@@ -84,6 +97,9 @@ impl ErrorLog {
             }
         }
         line.push(b'\n');
+        if self.may_block && !has_room(&self.fd) {
+            return;
+        }
         // A log that cannot be written (a full disk, a closed pipe) must not stop the server.
         let _ = rustix::io::write(&self.fd, &line);
     }
@@ -115,5 +131,43 @@ impl ErrorLog {
             self.line(Level::Info, &format!("{withheld} more lines about clients were left out"));
         }
         self.line(Level::Info, &text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::{ErrorLog, Level};
+
+    #[test]
+    fn a_pipe_that_nobody_reads_stops_nobody() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let log = ErrorLog::new(writer.into(), Level::Info, "child=0".to_owned());
+        let text = "x".repeat(1000);
+        // Far more than a pipe holds.
+        for _ in 0..2000 {
+            log.line(Level::Error, &text);
+        }
+        let mut held = vec![0; 1 << 16];
+        let n = reader.read(&mut held).unwrap();
+        assert!(held[..n].starts_with(b"20") && n > 1000);
+        log.line(Level::Error, "and then it is read again");
+        drop(log);
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert!(rest.ends_with("error   child=0: and then it is read again\n"));
+    }
+
+    #[test]
+    fn no_text_can_forge_a_line() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let log = ErrorLog::new(writer.into(), Level::Warning, "child=0".to_owned());
+        log.line(Level::Info, "not serious enough");
+        log.line(Level::Warning, "a\nb\u{1b}[0m\u{85}é");
+        drop(log);
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        assert!(written.ends_with("Z warning child=0: a\\nb\\u{1b}[0m\\u{85}é\n"), "{written}");
     }
 }
