@@ -27,11 +27,13 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build all that is needed, then serve examples/hello.py with the event MPM (EXAMPLE=, ARGS= change it)
-	@echo "Serving $(EXAMPLE). When the address appears, try from another terminal:"
-	@echo "    curl -i http://127.0.0.1:8000/                   a plain answer"
-	@echo "    curl -N http://127.0.0.1:8000/stream             an answer made piece by piece"
-	@echo "    curl 'http://127.0.0.1:8000/slow?seconds=2'      a handler that takes its time"
-	@echo "    curl --data-binary @Makefile http://127.0.0.1:8000/upload"
+	@echo "Serving $(EXAMPLE)."
+	@if [ '$(EXAMPLE)' = examples/hello.py:application ]; then \
+	  echo "When the address appears, try from another terminal (with that address, if ARGS chose another):"; \
+	  echo "    curl -i http://127.0.0.1:8000/                   a plain answer"; \
+	  echo "    curl -N http://127.0.0.1:8000/stream             an answer made piece by piece"; \
+	  echo "    curl 'http://127.0.0.1:8000/slow?seconds=2'      a handler that takes its time"; \
+	  echo "    curl --data-binary @Makefile http://127.0.0.1:8000/upload"; fi
 	@echo "The same application under another MPM: make run ARGS='--mpm prefork'. Ctrl-C stops."
 	@$(BIN)/tricorn serve $(EXAMPLE) $(if $(findstring --mpm,$(ARGS)),,--mpm event) $(ARGS)
 
