@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tricorn.config.aliases import aliases
 from tricorn.config.directives import by_name
 from tricorn.config.directives.shape import EVERY_MPM, Directive
 from tricorn.config.names import foreign_names, squeezed, suggestion
@@ -150,6 +151,9 @@ def unknown(origin: Origin, key: str, known: list[str], home: str) -> str:
     if other is not None and key not in by_name():
         place = home if by_name()[other].per_mpm else ""
         return f"{origin}: {key} is not known; here it is called {other}{place}."
+    elsewhere = aliases().get("--" + key.replace("_", "-"))
+    if elsewhere is not None and key not in by_name():
+        return f"{origin}: {key} is not known here: {elsewhere.sentence}."
     return f"{origin}: {key} is not known{suggestion(key, known)}. `tricorn directives` lists all."
 
 
