@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.control.client import until
 from tests.server.client import Client, request
 from tests.server.conftest import Serving
 from tests.server.test_wsgi_environ import ALONE
@@ -68,7 +70,16 @@ def test_file_wrapper(server: Server, client: Client, kind: str, more: str) -> N
     assert (answer.body, answer.complete) == (wanted, True)
     client.close()
     with Client(server.address) as other:
-        assert other.get("/file-closed").body == b"true"
+        until(lambda: other.get("/file-closed").body == b"true", "close() of the file")
+
+
+def test_file_wrapper_of_a_file_that_is_made_when_it_is_read(client: Client) -> None:
+    answer = client.get("/file?kind=proc")
+    assert (answer.body, answer.complete) == (Path("/proc/version").read_bytes(), True)
+
+
+def test_file_wrapper_of_a_file_that_cannot_be_read_is_an_error(client: Client) -> None:
+    assert client.get("/file?kind=unreadable").status == 500
 
 
 def test_file_wrapper_of_a_text_file_is_an_error(server: Server, client: Client) -> None:
@@ -77,7 +88,7 @@ def test_file_wrapper_of_a_text_file_is_an_error(server: Server, client: Client)
     server.log.wait_for("every item must be bytes", after=mark)
     client.close()
     with Client(server.address) as other:
-        assert other.get("/file-closed").body == b"true"
+        until(lambda: other.get("/file-closed").body == b"true", "close() of the file")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "BREW"])

@@ -342,6 +342,8 @@ def file(environ: Environ, start_response: StartResponse, query: Query) -> Itera
         "gzip": lambda: gzip.open(made.name),  # noqa: SIM115
         "bytesio": lambda: NotedFile(CONTENT),
         "text": lambda: open(made.name),  # noqa: SIM115
+        "proc": lambda: open("/proc/version", "rb"),  # noqa: SIM115
+        "unreadable": lambda: os.fdopen(os.open(made.name, os.O_WRONLY), "wb", buffering=0),
     }
     opened = openers[query.get("kind", "plain")]()
     os.unlink(made.name)

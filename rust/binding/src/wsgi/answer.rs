@@ -2,6 +2,7 @@
 //! outcome (PEP 3333). Not here: the call itself, and what is done about a failure; see `mod`.
 
 use super::file_wrapper::FileWrapper;
+use super::forked;
 use super::noted::Phase;
 use super::report::kind;
 use super::response::{PIECE, Response};
@@ -110,6 +111,7 @@ impl<'py> Answer<'_, '_, 'py> {
         };
         let head_only = self.exchange.head().is_head();
         for block in iterator {
+            forked::end_if_copy(self.py, block.as_ref().err());
             let block = block?;
             let block = as_bytes(&block)?;
             if block.is_empty() {

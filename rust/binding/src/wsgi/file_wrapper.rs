@@ -68,6 +68,9 @@ impl FileWrapper {
         let Some(file) = plain_file(self.filelike.bind(py))? else {
             return Ok(None);
         };
+        if !file.call_method0(intern!(py, "readable"))?.is_truthy()? {
+            return Ok(None);
+        }
         // `tell` knows of buffered bytes that have been read, and not yet written: those are written first.
         if file.call_method0(intern!(py, "writable"))?.is_truthy()? {
             file.call_method0(intern!(py, "flush"))?;
@@ -80,6 +83,10 @@ impl FileWrapper {
         }
         let offset: u64 = file.call_method0(intern!(py, "tell"))?.extract()?;
         let size = u64::try_from(status.st_size).unwrap_or(0);
+        if size == 0 {
+            // Empty, or one of those whose content is made when it is read (`/proc`).
+            return Ok(None);
+        }
         Ok(Some(FilePart { file: file_descriptor, offset, length: size.saturating_sub(offset) }))
     }
 }

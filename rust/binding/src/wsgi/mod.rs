@@ -1,7 +1,7 @@
 //! The WSGI gateway: calls one application as PEP 3333 says. Rooms: `environ` (what a request becomes), `names` (its field
 //! names), `input` (its body), `response` (`start_response`, `write`), `noted` (what they were told), `loan` (how `write`
 //! reaches the exchange), `answer` (what the application returns), `file_wrapper`, `report` (what the error log is told),
-//! `fast` (calls of the C API).
+//! `forked` (copies that come back), `fast` (calls of the C API).
 //! Not here: bytes, sockets and threads; those are the engine's.
 //!
 //! All of this runs in a child, on whichever thread a driver calls [`Gateway::serve`], attached to the interpreter.
@@ -10,6 +10,7 @@ mod answer;
 mod environ;
 mod fast;
 mod file_wrapper;
+mod forked;
 mod input;
 mod loan;
 mod names;
@@ -59,6 +60,7 @@ impl Wsgi {
     #[new]
     #[pyo3(signature = (application, *, multithread, multiprocess, script_name, errors))]
     fn new(
+        py: Python<'_>,
         application: &Bound<'_, PyAny>,
         multithread: bool,
         multiprocess: bool,
@@ -83,6 +85,7 @@ impl Wsgi {
             errors,
             software: concat!("tricorn/", env!("CARGO_PKG_VERSION")),
         };
+        forked::watch(py)?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let gateway = Arc::new(WsgiGateway { number, application: application.clone().unbind(), constants });
         Ok(Self { gateway })
@@ -103,7 +106,9 @@ impl Gateway for WsgiGateway {
             let mut desk =
                 desk.unwrap_or_else(|| Box::new(Desk { gateway: self.number, maker: Maker::new(), spare: None }));
             while let Some(mut exchange) = batch.next() {
-                if let Err(failure) = self.answer(py, &mut desk, &mut exchange) {
+                let answered = self.answer(py, &mut desk, &mut exchange);
+                forked::end_if_copy(py, None);
+                if let Err(failure) = answered {
                     self.fail(py, &mut exchange, &failure);
                 }
                 if let Some(input) = desk.maker.spooled.take() {
@@ -142,7 +147,11 @@ impl WsgiGateway {
     ) -> Result<(), Failure> {
         response.begin(py);
         let application = self.application.bind(py);
-        let returned = response.loan.lend(py, exchange, || application.call1((environ, start_response)));
+        let returned = response.loan.lend(py, exchange, || {
+            let returned = application.call1((environ, start_response));
+            forked::end_if_copy(py, returned.as_ref().err());
+            returned
+        });
         let returned = returned.map_err(|error| judge(py, response, error))?;
         let outcome = Answer { py, response, exchange }.send(&returned);
         if let Err(error) = answer::close(&returned) {
