@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
 
 from tricorn._engine import Wsgi
+from tricorn.child import streams
 from tricorn.child.channel import Channel
 from tricorn.child.engine_settings import engine_settings
 from tricorn.child.heritage import Heritage
@@ -93,8 +93,4 @@ def _finish() -> None:
         atexit._run_exitfuncs()  # noqa: SLF001  the documented order of handlers, without the rest of a shutdown
     except BaseException:  # a handler of the application; the child leaves all the same
         traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
+    streams.flush()

@@ -36,6 +36,8 @@ class ErrorLog:
         self._shown = frozenset(_ORDER[: _ORDER.index(level) + 1])
         self._may_block = _may_block(fd)
         self._dropped = 0
+        self._torn = False
+        """The last entry was cut off in the middle of a line."""
 
     def named(self, who: str) -> ErrorLog:
         """The same log in the name of another process."""
@@ -73,11 +75,17 @@ class ErrorLog:
             dropped, self._dropped = self._dropped, 0
             text = f"{dropped} entries were lost here, because nobody read the error log"
             data = entry(datetime.now(UTC), LogLevel.WARNING, self.who, text) + data
+        if self._torn:
+            data = b"\n" + data
         try:
-            os.write(self.fd, data)
+            sent = os.write(self.fd, data)
         except OSError:
-            # The disk is full or the reader is gone: there is nowhere left to say so, and serving matters more.
+            # The disk is full, the pipe is full, or the reader is gone: there is nowhere left to say so, and serving
+            # matters more.
             self._dropped += 1
+            return
+        self._torn = sent < len(data)
+        self._dropped += self._torn
 
 
 def entry(when: datetime, level: LogLevel, who: str, text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ class Outcome:
 
     code: int
     reason: str
+    log: ErrorLog
+    """The error log of the generation that served last."""
+    on_terminal: bool
+    """Whether that log is standard error."""
 
 
 class Loop:
@@ -151,6 +156,9 @@ class Loop:
         except TricornError as error:
             self._log.error(f"the reload is refused, nothing changes: {error}")
             return
+        except Exception:  # an error of ours, or a standard error that nobody reads: no reason to end what serves
+            self._log.error(f"the reload is refused, nothing changes\n{traceback.format_exc().strip()}")
+            return
         self._wanted += 1
         self._generations[self._wanted] = generation
         self._log.info(f"reloads: generation {self._wanted} is tried out")
@@ -164,7 +172,8 @@ class Loop:
             case ReloadFailed(generation, reason):
                 self._log.error(f"the reload failed, generation {self._memory.current} goes on: {reason}")
             case Exit(code, reason):
-                return Outcome(code, self._why or reason)
+                logs = self._generations[self._memory.current].settings.logs
+                return Outcome(code, self._why or reason, self._log, logs.error_log == "-")
             case _:
                 peer = self._performer.perform(order)
                 if peer is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from tricorn.child import streams
 from tricorn.child.title import set_title
 from tricorn.config.settings import Settings
 from tricorn.logs import ErrorLog
@@ -27,6 +28,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     Raises:
         TricornError: an address, the pid file, or a log cannot be had; nothing was started.
     """
+    streams.ensure_open()
     set_title(settings.environment.process_name, "parent")
     listeners = open_listeners(settings.listen)
     try:
@@ -50,7 +52,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
                 pid_file.remove()
     finally:
         listeners.close()
-    _tell_end(log, outcome)
+    _tell_end(outcome)
     return outcome.code
 
 
@@ -70,12 +72,13 @@ def _warn_of_root(settings: Settings, log: ErrorLog) -> None:
         log.warning("the application will run as root; give --user to run it as somebody with fewer rights")
 
 
-def _tell_end(log: ErrorLog, outcome: Outcome) -> None:
+def _tell_end(outcome: Outcome) -> None:
+    log = outcome.log
     if outcome.code == 0:
         log.always(announce.stopped(outcome.reason))
         return
     log.error(f"tricorn cannot serve: {outcome.reason}")
-    if log.fd != STANDARD_ERROR:
+    if not outcome.on_terminal:
         # Whoever has started it looks at the terminal first.
         ErrorLog(STANDARD_ERROR, log.level, log.who).error(f"tricorn cannot serve: {outcome.reason}")
 

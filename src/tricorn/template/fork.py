@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import warnings
 from dataclasses import dataclass
+
+from tricorn.child import streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,7 @@ class Birth:
 
 def fork_child(slot: int, end: socket.socket) -> Birth | int:
     """Fork; returns the pid in the template, and a Birth in the child. Raises OSError."""
-    for stream in (sys.stdout, sys.stderr):
-        # What is buffered now would be written twice.
-        stream.flush()
+    streams.flush()
     with warnings.catch_warnings():
         # Python warns of threads at a fork; the template has looked for them, and has said so.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,3 +97,38 @@ def test_log_files_are_opened_for_appending_and_not_inherited(tmp_path: Path) ->
 def test_a_log_that_cannot_be_opened_names_its_directive(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^access_log: .*missing"):
         open_logs(Logs(str(tmp_path / "error.log"), LogLevel.INFO, str(tmp_path / "missing" / "x"), "common"))
+
+
+def test_long_entries_into_a_pipe_that_nobody_reads_stop_nobody(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="nobody reads this pipe"):
+        open_logs(Logs(str(pipe), LogLevel.INFO, None, "common"))
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files = open_logs(Logs(str(pipe), LogLevel.INFO, None, "common"))
+    log = ErrorLog(files.error, LogLevel.INFO, "parent")
+    for _ in range(100):
+        log.info("x" * 50_000)
+    while os.read(reading, 1 << 20)[-1:] == b"x":
+        log.info("the reader is back")
+    log.info("the reader is back")
+    last = os.read(reading, 1 << 20).decode().splitlines()[-1]
+    assert last.endswith("the reader is back")
+    assert last.startswith("20"), "a line of its own, whatever was cut off before"
+    os.close(reading)
+    files.close()
+
+
+def test_a_standard_error_that_is_a_pipe_is_written_without_waiting_and_left_alone(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    before = os.dup(2)
+    os.dup2(writing, 2)
+    try:
+        files = open_logs(Logs("-", LogLevel.INFO, None, "common"))
+        waits = os.get_blocking(2), os.get_blocking(files.error)
+    finally:
+        os.dup2(before, 2)
+    assert waits == ((True, False) if sys.platform == "linux" else (True, True))
+    files.close()
+    for fd in (before, reading, writing):
+        os.close(fd)
