@@ -140,3 +140,68 @@ def test_a_child_holds_nothing_of_the_parent_and_the_template(start: Start) -> N
         others = set.union(*(held for other, held in sockets.items() if other != pid))
         # Standard streams may be sockets of the test runner; everything else a child holds is its own.
         assert len((sockets[pid] & others) - listeners) == 0
+
+
+def test_a_template_that_hangs_is_replaced(start: Start) -> None:
+    server = start()
+    (template,) = server.template_pids()
+    victim, other = server.child_pids()
+    os.kill(template, signal.SIGSTOP)
+    os.kill(victim, signal.SIGKILL)
+    server.log.wait_for("does not tell of its end", timeout=20)
+    until(lambda: len(server.template_pids()) == 1 and server.template_pids() != [template], "there is a new one")
+    until(lambda: len(server.processes()) == 4, "and a child in the place of the dead one")
+    assert alive(other)
+    assert ask(server, "/word") == "first"
+
+
+@pytest.mark.parametrize("preload", ["auto", "off"])
+def test_an_application_that_blocks_every_signal(start: Start, site: Path, preload: str) -> None:
+    blocks = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))\n"
+    (site / "blocks.py").write_text(blocks + "from told import application\n")
+    server = start("--preload", preload, application="blocks")
+    victim = server.child_pids()[0]
+    os.kill(victim, signal.SIGKILL)
+    server.log.wait_for(f"pid={victim}: ended unasked: killed by SIGKILL", timeout=4)
+    until(lambda: len(server.child_pids()) == 2, "it is replaced")
+
+
+def test_a_child_that_closes_all_its_descriptors_is_killed(start: Start, site: Path) -> None:
+    (site / "closes.py").write_text(
+        "import os, time\nfrom told import application as told\n"
+        "def application(environ, start_response):\n"
+        "    if environ['PATH_INFO'] == '/close':\n"
+        "        for fd in os.listdir('/proc/self/fd'):\n"
+        "            if os.path.realpath('/proc/self/fd/' + fd).startswith('/proc/') and int(fd) > 2:\n"
+        "                try: os.close(int(fd))\n"
+        "                except OSError: pass\n"
+        "        time.sleep(60)\n"
+        "    return told(environ, start_response)\n"
+    )
+    server = start(application="closes")
+    with pytest.raises(OSError):
+        ask(server, "/close", timeout=2)
+    until(lambda: server.log.text().count("ended") >= 1, "it has ended, in one way or another", timeout=20)
+    until(lambda: len(server.child_pids()) == 2, "it is replaced")
+    assert ask(server, "/word") == "first"
+
+
+def test_a_copy_that_the_application_forks_off_never_serves(start: Start, site: Path) -> None:
+    (site / "forks.py").write_text(
+        "import os, sys\nfrom told import application as told\n"
+        "def application(environ, start_response):\n"
+        "    path = environ['PATH_INFO']\n"
+        "    if path.startswith('/fork'):\n"
+        "        pid = os.fork()\n"
+        "        if pid == 0 and path == '/fork-exit': sys.exit(7)\n"
+        "        if pid == 0 and path == '/fork-raise': raise ValueError('in the copy')\n"
+        "        status = os.waitpid(pid, 0)[1] if pid else 0\n"
+        "        start_response('200 OK', [])\n"
+        "        return [str(os.waitstatus_to_exitcode(status)).encode()]\n"
+        "    return told(environ, start_response)\n"
+    )
+    server = start(application="forks")
+    assert [ask(server, path) for path in ("/fork-exit", "/fork-raise", "/fork-return")] == ["7", "1", "0"]
+    assert {ask(server, "/word") for _ in range(10)} == {"first"}
+    assert len(server.processes()) == 4
+    server.log.wait_for("ValueError: in the copy")

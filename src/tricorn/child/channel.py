@@ -25,6 +25,10 @@ _LENGTH: Final = struct.Struct("!I")
 LONGEST: Final = 256 * 1024
 """Bytes of one record."""
 _DESCRIPTORS_AT_ONCE: Final = 8
+_DESCRIPTORS_UNREAD: Final = 64
+"""Descriptors that are received before their records are looked at."""
+_NUMBER: Final = range(-(2**31), 2**31)
+"""What the system calls that records are about can take."""
 
 
 class ProtocolError(Exception):
@@ -34,8 +38,10 @@ class ProtocolError(Exception):
 class Channel(Generic[Incoming, Outgoing]):
     """One end of a conversation. Not thread-safe."""
 
-    def __init__(self, end: socket.socket, incoming: Iterable[type[Incoming]]) -> None:
+    def __init__(self, end: socket.socket, incoming: Iterable[type[Incoming]], *, carries: bool = False) -> None:
+        """`carries` tells whether incoming records may carry descriptors; others are refused by the system itself."""
         self._end = end
+        self._ancillary = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * 4) if carries else 0
         self._kinds: Mapping[str, type[Incoming]] = {kind.__name__: kind for kind in incoming}
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
@@ -66,6 +72,9 @@ class Channel(Generic[Incoming, Outgoing]):
 
     def receive(self) -> list[Incoming]:
         """Everything that has arrived, without waiting; sets `closed`. Raises ProtocolError."""
+        if len(self._descriptors) > _DESCRIPTORS_AT_ONCE:
+            # All whole records were attended to, and took theirs.
+            raise ProtocolError("descriptors that nobody asked for")
         self._fill()
         records = []
         while len(self._received) >= _LENGTH.size:
@@ -86,6 +95,11 @@ class Channel(Generic[Incoming, Outgoing]):
             raise ProtocolError("a descriptor is missing")
         return self._descriptors.popleft()
 
+    def give_up(self) -> None:
+        """Listen no more: the other side has sent what cannot be understood."""
+        self.closed = True
+        self._received.clear()
+
     def close(self) -> None:
         """Close this end, and descriptors nobody took."""
         while self._descriptors:
@@ -95,9 +109,7 @@ class Channel(Generic[Incoming, Outgoing]):
     def _fill(self) -> None:
         while not self.closed:
             try:
-                data, ancillary, _, _ = self._end.recvmsg(
-                    65536, socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * 4), socket.MSG_DONTWAIT
-                )
+                data, ancillary, _, _ = self._end.recvmsg(65536, self._ancillary, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError:
@@ -109,7 +121,7 @@ class Channel(Generic[Incoming, Outgoing]):
             if not data:
                 self.closed = True
             self._received += data
-            if len(self._received) > 4 * LONGEST:
+            if len(self._received) > 4 * LONGEST or len(self._descriptors) > _DESCRIPTORS_UNREAD:
                 return
 
     def _keep(self, content: bytes) -> None:
@@ -138,7 +150,7 @@ def _checked(body: dict[str, Any], name: str, annotation: str) -> object:
     match annotation:
         case "str" if isinstance(value, str):
             return value
-        case "int" if isinstance(value, int) and not isinstance(value, bool):
+        case "int" if isinstance(value, int) and not isinstance(value, bool) and value in _NUMBER:
             return value
         case "bool" if isinstance(value, bool):
             return value

@@ -39,3 +39,5 @@ def reclaim(on_term: Handler) -> None:
     for number in PARENTS_BUSINESS:
         signal.signal(number, do_nothing)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Whoever has started the server, or the application, may have blocked them.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM, *PARENTS_BUSINESS})

@@ -16,6 +16,9 @@ from tricorn.parent.processes import ChildHandle, TemplateHandle
 from tricorn.policy.census import Child, ChildExit, ChildState, Template, TemplateExit, TemplateState
 from tricorn.template.messages import Forked, ForkFailed, Imported, Reaped, TemplateFailed, Unsafe
 
+_MOST_WORDS = 16
+"""Records of a child in its life; it has four kinds, each to be told once."""
+
 
 class Family:
     """All templates and children. Used by the parent's only thread."""
@@ -40,7 +43,15 @@ class Family:
             for template in self.templates.values()
         )
         children = tuple(
-            Child(child.slot, child.generation, child.state, child.since, bool(child.killed))
+            Child(
+                child.slot,
+                child.generation,
+                child.state,
+                child.since,
+                bool(child.killed),
+                child.silent_since,
+                child.orphaned,
+            )
             for child in self.children.values()
         )
         return templates, children
@@ -81,15 +92,22 @@ class Family:
             self._listen(child)
         except ProtocolError as error:
             self._incomprehensible(child, error)
+        if child.channel.closed and child.silent_since is None:
+            child.silent_since = self._clock()
         if child.channel.closed and child.orphaned and (child.pid is None or not self._adopts):
             self._child_gone(child, None)
 
     def _listen(self, child: ChildHandle) -> None:
         for record in child.channel.receive():
+            child.words += 1
+            if child.words > _MOST_WORDS:
+                raise ProtocolError("more than a child has to say")
             match record:
                 case Begun(pid):
                     # Believed only of an orphan, which the template cannot speak for any more.
                     if child.orphaned and child.pid is None:
+                        if not processes.belongs(pid, None, self._parents(child.template)):
+                            raise ProtocolError(f"the pid {pid}, which is not its own")
                         processes.forked(child, pid, None)
                 case Ready():
                     if child.state is ChildState.STARTING:
@@ -198,6 +216,10 @@ class Family:
             if pidfd is not None:
                 os.close(pidfd)
             return
+        if not processes.belongs(pid, pidfd, self._parents(template)):
+            if pidfd is not None:
+                os.close(pidfd)
+            raise ProtocolError(f"the pid {pid}, which is no child of it")
         processes.forked(child, pid, pidfd)
         self.log.named(child.name).debug("forked")
 
@@ -209,10 +231,16 @@ class Family:
         self.log.named(child.name).error(text)
         self.exits.append(ChildExit(slot, template.generation, child.state, reason=text))
 
+    def _parents(self, template: TemplateHandle) -> frozenset[int]:
+        """Who may be the parent of a template's child: the template, and whoever has adopted it when that was gone."""
+        return frozenset({template.pid, os.getpid() if self._adopts else 1})
+
     def _incomprehensible(self, peer: ChildHandle | TemplateHandle, error: ProtocolError) -> None:
         self.log.named(peer.name).error(f"is killed: it sent {error}")
+        peer.channel.give_up()
         if isinstance(peer, ChildHandle):
             processes.kill_child(peer, f"it sent {error}")
+            peer.since = self._clock()
         else:
             processes.kill_template(peer, f"it sent {error}")
 

@@ -11,6 +11,8 @@ from tricorn.errors import ListenError
 
 _FIRST: Final = 3
 """systemd's first descriptor (sd_listen_fds(3))."""
+_MOST: Final = 4096
+"""More than anybody passes; descriptors that are not there are refused one by one."""
 
 
 def from_systemd() -> tuple[int, ...]:
@@ -25,8 +27,8 @@ def from_systemd() -> tuple[int, ...]:
         return ()
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
-    if not count.isdecimal():
-        raise ListenError(f"LISTEN_FDS is {count!r}, which is no number")
+    if not count.isdecimal() or int(count[:9]) > _MOST:
+        raise ListenError(f"LISTEN_FDS is {count!r}, which is no number of sockets")
     return tuple(range(_FIRST, _FIRST + int(count)))
 
 

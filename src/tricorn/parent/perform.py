@@ -107,6 +107,7 @@ class Performer:
         if child is not None:
             self.log.named(child.name).warning(f"is killed: {reason}")
             processes.kill_child(child, reason)
+            child.since = self._clock()
             if child.pid is None and child.orphaned:
                 # Nobody can name it; without its channel it leaves by itself.
                 child.channel.close()

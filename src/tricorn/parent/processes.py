@@ -11,8 +11,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from tricorn.child import streams
 from tricorn.child.channel import Channel
 from tricorn.child.heritage import Heritage
 from tricorn.child.messages import FROM_CHILD, FromChild, RetireNow, ToChild
@@ -60,6 +62,10 @@ class ChildHandle:
     killed: str = ""
     """Why it was killed."""
     failure: tuple[int, str] | None = None
+    silent_since: float | None = None
+    """When its channel came to an end."""
+    words: int = 0
+    """How many records it has sent."""
     orphaned: bool = field(default=False)
     """Its template is gone, so nobody but the parent can reap it."""
 
@@ -73,8 +79,7 @@ def fork_template(heritage: Heritage, now: float, *, preload: bool, abandon: Cal
     """Fork a template; `abandon` lets go, in the template, of everything that is the parent's alone. Raises OSError."""
     ours, theirs = socket.socketpair()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        streams.flush()
         # What both know by now is collected by neither, so that a collection does not part the memory they share.
         gc.freeze()
         pid = os.fork()
@@ -86,7 +91,7 @@ def fork_template(heritage: Heritage, now: float, *, preload: bool, abandon: Cal
         _become_template(heritage, ours, theirs, preload=preload, abandon=abandon)
     theirs.close()
     ours.setblocking(False)
-    return TemplateHandle(heritage.generation, pid, Channel(ours, FROM_TEMPLATE), now)
+    return TemplateHandle(heritage.generation, pid, Channel(ours, FROM_TEMPLATE, carries=True), now)
 
 
 def _become_template(
@@ -179,6 +184,25 @@ def is_lost(pid: int) -> bool:
     return False
 
 
+def belongs(pid: int, pidfd: int | None, parents: frozenset[int]) -> bool:
+    """Whether a process is a child of one of `parents`, and `pidfd` stands for it; true of one that is gone already.
+
+    A template, in which application code has run, names the processes that the parent, perhaps root, will signal. Where
+    the system does not tell (anything but Linux), only what can never be a child is refused.
+    """
+    if pid <= 1:
+        return False
+    try:
+        if pidfd is not None:
+            told = Path(f"/proc/self/fdinfo/{pidfd}").read_text("ascii")
+            if not any(line.split() in (["Pid:", str(pid)], ["Pid:", "-1"]) for line in told.splitlines()):
+                return False
+        # "pid (any text) state ppid ...": the text may hold blanks and brackets, so count from its last bracket.
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1]) in parents
+    except OSError:
+        return True
+
+
 def adopt_orphans() -> bool:
     """Have the children of a template that died become the parent's, where the system offers that (Linux)."""
     if sys.platform != "linux":
@@ -197,7 +221,10 @@ def phrase(status: int) -> str:
             return f"killed by {signal.Signals(number).name}"
         except ValueError:
             return f"killed by signal {number}"
-    return f"exit code {os.waitstatus_to_exitcode(status)}"
+    if os.WIFEXITED(status):
+        return f"exit code {os.WEXITSTATUS(status)}"
+    # No wait gives this; a template may say anything.
+    return f"wait status {status}"
 
 
 def _signal(child: ChildHandle, number: signal.Signals) -> None:
@@ -206,6 +233,7 @@ def _signal(child: ChildHandle, number: signal.Signals) -> None:
             signal.pidfd_send_signal(child.pidfd, number)
         elif child.pid is not None:
             os.kill(child.pid, number)
-    except ProcessLookupError:
-        # Dead already; its end is reported soon.
+    except OSError:
+        # Dead already, its end is reported soon; or it has become somebody who cannot be signalled, and leaves when its
+        # channel ends.
         return

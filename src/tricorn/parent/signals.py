@@ -53,6 +53,8 @@ class Signals:
             end.setblocking(False)
         self._before = {meaning.number: signal.signal(meaning.number, self._note) for meaning in TABLE}
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        # Whoever has started the server may have blocked them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
 
     def fileno(self) -> int:
         """Readable when a signal came."""

@@ -72,9 +72,13 @@ class Child:
     generation: int
     state: ChildState
     since: float
-    """When it entered the state (monotonic seconds)."""
+    """When it entered the state, or was killed (monotonic seconds)."""
     killed: bool
     """Whether it was killed already and only has to be reaped."""
+    silent_since: float | None = None
+    """When its channel came to an end (monotonic seconds): it is dead, or cannot be told anything any more."""
+    orphaned: bool = False
+    """Its template is gone: the parent reaps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def fold_exits(memory: Memory, census: Census) -> tuple[Memory, list[Order]]:
     """Count the departures: which are crashes, which end a reload."""
     orders: list[Order] = []
     for exit_ in census.exits:
-        if isinstance(exit_, TemplateExit) and exit_.unsafe:
+        if isinstance(exit_, TemplateExit) and exit_.unsafe and exit_.generation not in memory.importing_in_children:
             deferred = memory.importing_in_children | {exit_.generation}
             memory = replace(memory, importing_in_children=deferred)
         elif exit_.generation == memory.candidate and _is_fault(exit_):

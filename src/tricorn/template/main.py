@@ -66,7 +66,7 @@ class _Template:
     def __init__(self, heritage: Heritage, end: socket.socket) -> None:
         self._heritage = heritage
         self._log = heritage.log(f"template gen={heritage.generation} pid={os.getpid()}")
-        self._channel: Channel[ToTemplate, FromTemplate] = Channel(end, TO_TEMPLATE)
+        self._channel: Channel[ToTemplate, FromTemplate] = Channel(end, TO_TEMPLATE, carries=True)
         self._wake_end, self._wake = socket.socketpair()
         for wake in (self._wake_end, self._wake):
             wake.setblocking(False)

@@ -68,6 +68,7 @@ def test_any_cutting_of_the_bytes_gives_the_same_records(cuts: list[int]) -> Non
         framed({"kind": "Begun"}),
         framed({"kind": "Begun", "pid": "7"}),
         framed({"kind": "Begun", "pid": True}),
+        framed({"kind": "Begun", "pid": 2**31}),
         framed({"kind": "Failed", "code": 1, "text": None}),
     ],
 )
@@ -88,7 +89,7 @@ def test_the_end_is_seen_after_the_last_words(ends: Ends) -> None:
 def test_descriptors_travel_with_their_record() -> None:
     theirs, ours = socket.socketpair()
     sender: Channel[ToTemplate, FromTemplate] = Channel(theirs, ())
-    receiver: Channel[FromTemplate, ToTemplate] = Channel(ours, FROM_TEMPLATE)
+    receiver: Channel[FromTemplate, ToTemplate] = Channel(ours, FROM_TEMPLATE, carries=True)
     reading, writing = os.pipe()
     sender.send(Unsafe(("a", "b")))
     sender.send(Forked(0, 7, pinned=True), [writing])
@@ -115,3 +116,23 @@ def test_a_peer_that_does_not_read_blocks_nobody() -> None:
             channel.send(Failed(1, "x" * 60_000))
     theirs.close()
     channel.close()
+
+
+def test_descriptors_that_nobody_takes_are_not_kept() -> None:
+    theirs, ours = socket.socketpair()
+    sender: Channel[ToChild, FromChild] = Channel(theirs, ())
+    listener: Channel[FromChild, ToChild] = Channel(ours, FROM_CHILD)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(100):
+        sender.send(Ready(), [0])
+    assert len(listener.receive()) == 100
+    assert len(os.listdir("/dev/fd")) == before, "a channel of records that carry none"
+    carrying: Channel[FromChild, ToChild] = Channel(ours, FROM_CHILD, carries=True)
+    for _ in range(100):
+        sender.send(Ready(), [0])
+    with pytest.raises(ProtocolError):
+        while True:
+            carrying.receive()
+    assert len(os.listdir("/dev/fd")) <= before + 66, "a few are received before their records are looked at"
+    sender.close()
+    carrying.close()

@@ -125,7 +125,7 @@ def test_a_child_that_does_not_leave_in_time_is_killed_once() -> None:
     members: list[Child | Template] = [template(), child(0), child(1), child(2, DRAINING, since=0)]
     (kill,) = decide(SERVING, census(*members, now=30)).orders
     assert isinstance(kill, Kill) and kill.slot == 2
-    members[-1] = child(2, DRAINING, since=0, killed=True)
+    members[-1] = child(2, DRAINING, since=30, killed=True)
     assert decide(SERVING, census(*members, now=31)).orders == ()
 
 
@@ -204,3 +204,26 @@ def test_a_stop_during_a_reload_ends_the_trial_too() -> None:
     orders = decide(memory, census(*members, wanted=2, wish=Wish.STOP)).orders
     assert Retire(2, 0, "the server stops") in orders
     assert DropTemplate(2) in orders
+
+
+def test_a_template_that_does_not_tell_of_deaths_is_killed() -> None:
+    memory = Memory(phase=Phase.SERVING)
+    dead = replace(child(0, since=0.0), silent_since=10.0)
+    others = (child(1), template())
+    assert decide(memory, census(dead, *others, now=14.9)).orders == ()
+    assert decide(memory, census(dead, *others, now=14.9)).deadline == 15.0
+    assert decide(memory, census(dead, *others, now=15.0)).orders == (
+        Kill(1, 0, "its channel is closed, so it cannot be told anything"),
+    )
+    killed = replace(dead, killed=True, since=15.0)
+    assert not [order for order in decide(memory, census(killed, *others, now=19.9)).orders if _is_kill(order)]
+    assert (
+        KillTemplate(1, "child 0 was killed, and it does not tell of its end")
+        in decide(memory, census(killed, *others, now=20.0)).orders
+    )
+    orphan = replace(killed, orphaned=True)
+    assert not [order for order in decide(memory, census(orphan, *others, now=20.0)).orders if _is_kill(order)]
+
+
+def _is_kill(order: object) -> bool:
+    return isinstance(order, Kill | KillTemplate)
