@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,3 +206,52 @@ def test_a_copy_that_the_application_forks_off_never_serves(start: Start, site: 
     assert {ask(server, "/word") for _ in range(10)} == {"first"}
     assert len(server.processes()) == 4
     server.log.wait_for("ValueError: in the copy")
+
+
+_FORGER = """
+import array, gc, json, os, socket, struct, time
+from told import application
+from tricorn.child.channel import Channel
+
+def say(body, fds=()):
+    text = json.dumps(body).encode()
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    end.sendmsg([struct.pack("!I", len(text)) + text], rights)
+
+if os.path.exists("forge"):
+    (end,) = [thing._end for thing in gc.get_objects() if isinstance(thing, Channel)]
+    how, stranger = open("forge").read().split()
+    say({"kind": "Imported", "interface": "wsgi"})
+    time.sleep(0.3)
+    try:
+        if how == "pid":
+            say({"kind": "Forked", "slot": 0, "pid": int(stranger), "pinned": True}, [os.pidfd_open(int(stranger))])
+        while how == "descriptors":
+            say({"kind": "Reaped", "slot": 9, "pid": 7, "status": 0}, [0] * 8)
+        if how == "status":
+            say({"kind": "Reaped", "slot": 0, "pid": 10**30, "status": 0x137F})
+        if how == "end":
+            say({"kind": "Forked", "slot": 0, "pid": 1, "pinned": False})
+            os._exit(0)
+        time.sleep(60)
+    except OSError:
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["pid", "descriptors", "status", "end"])
+def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -> None:
+    (site / "forger.py").write_text(_FORGER)
+    server = start(application="forger")
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        held = len(os.listdir(f"/proc/{server.pid}/fd"))
+        (site / "forge").write_text(f"{how} {stranger.pid}")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("the reload failed, generation 1 goes on")
+        assert ask(server, "/word") == "first"
+        until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == held, "nothing of it is kept")
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()

@@ -126,6 +126,7 @@ class Family:
         # Templates first: only then it is known whose children are the parent's own now.
         for template in list(self.templates.values()):
             if template.pid in ended:
+                template.reaped = True
                 self.hear_template(template)
                 self._template_gone(template, ended)
         for child in list(self.children.values()):
@@ -236,8 +237,10 @@ class Family:
         return frozenset({template.pid, os.getpid() if self._adopts else 1})
 
     def _incomprehensible(self, peer: ChildHandle | TemplateHandle, error: ProtocolError) -> None:
-        self.log.named(peer.name).error(f"is killed: it sent {error}")
         peer.channel.give_up()
+        if peer.killed:
+            return
+        self.log.named(peer.name).error(f"is killed: it sent {error}")
         if isinstance(peer, ChildHandle):
             processes.kill_child(peer, f"it sent {error}")
             peer.since = self._clock()

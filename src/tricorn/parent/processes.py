@@ -36,6 +36,8 @@ class TemplateHandle:
     state: TemplateState = TemplateState.IMPORTING
     killed: str = ""
     """Why it was killed."""
+    reaped: bool = False
+    """Its pid may be somebody else's by now."""
     unsafe: bool = False
     failure: tuple[int, str] | None = None
     interface: str = ""
@@ -146,9 +148,10 @@ def kill_child(child: ChildHandle, reason: str) -> None:
 
 
 def kill_template(template: TemplateHandle, reason: str) -> None:
-    """Kill a template. Its pid is safe: nobody but the parent reaps it."""
+    """Kill a template. Its pid is safe: nobody but the parent reaps it, which is noted."""
     template.killed = reason
-    os.kill(template.pid, signal.SIGKILL)
+    if not template.reaped:
+        os.kill(template.pid, signal.SIGKILL)
 
 
 def forked(child: ChildHandle, pid: int, pidfd: int | None) -> None:
