@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.control.client import alive, ask, until
+from tricorn.parent.signals import ECHO
 from tricorn.testing import Server
 
 Start = Callable[..., Server]
@@ -86,10 +88,23 @@ def test_a_second_stop_does_not_wait(start: Start) -> None:
     wait_until_busy(server)
     server.signal(signal.SIGTERM)
     server.log.wait_for("stops gracefully")
+    time.sleep(ECHO)  # what the rule says: sooner it would be taken for the same wish
     server.signal(signal.SIGTERM)
     assert server.wait(5) == 0
     assert asking.given().startswith("no answer")
     server.log.wait_for("is killed: told to stop at once")
+
+
+def test_a_stop_that_is_signalled_twice_at_once_is_one_stop(start: Start) -> None:
+    server = start()
+    asking = Asking(server, "/slow?1")
+    wait_until_busy(server)
+    server.signal(signal.SIGTERM)
+    server.log.wait_for("stops gracefully")
+    os.killpg(server.pid, signal.SIGTERM)
+    assert server.wait(10) == 0
+    assert not asking.given().startswith("no answer")
+    assert "at once" not in server.log.text()
 
 
 def test_quit_stops_at_once(start: Start) -> None:

@@ -278,3 +278,22 @@ fn nobody_gives_way_while_a_thread_is_free_to_accept() {
     drop(busy);
     server.stop();
 }
+
+#[test]
+fn a_retired_child_leaves_with_its_last_answer() {
+    both(|kind| {
+        for _ in 0..20 {
+            let long = Duration::from_secs(600);
+            let timeouts = Timeouts { header: Rate::fixed(long), keep_alive: long, ..Timeouts::default() };
+            let server = Server::start(kind, Shape { threads: 2, timeouts, ..Shape::default() });
+            let mut stream = server.connect();
+            get(&mut stream, "/");
+            server.retire();
+            // The connection ends with this answer, inside the turn that gives it, and no event follows.
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            assert!(read_answer(&mut stream).ends_with("Hello, world!"));
+            // With deadlines far away still in its books, the child must not wait for one.
+            server.join();
+        }
+    });
+}

@@ -28,10 +28,11 @@ class Crew:
 
     def serve(self) -> None:
         """Start everyone, tell the parent, and return when all threads have come back. Run by the main thread."""
+        superior = self._superior
+        # Before the threads: a request that waits already may kill the child at once, and then it died serving.
+        superior.ready()
         for thread in self._threads:
             thread.start()
-        superior = self._superior
-        superior.ready()
         working = len(self._threads)
         while working > 0:
             superior.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from tricorn.parent.listeners import Listeners
 from tricorn.parent.notify import Notifier
 from tricorn.parent.perform import Performer
 from tricorn.parent.processes import ChildHandle, TemplateHandle
-from tricorn.parent.signals import Meaning, Signals, Word
+from tricorn.parent.signals import ECHO, Meaning, Signals, Word
 from tricorn.policy.census import Census, Wish
 from tricorn.policy.lifecycle import decide
 from tricorn.policy.memory import Memory
@@ -62,6 +63,7 @@ class Loop:
         self._wanted = first.heritage.generation
         self._wish = Wish.SERVE
         self._why = ""
+        self._stop_heard: tuple[signal.Signals | None, float] = (None, 0.0)
         self._memory = Memory()
         self._family = Family(log, time.monotonic, adopts=processes.adopt_orphans())
         self._performer = Performer(self._family, self._generations, log, time.monotonic, self._abandon)
@@ -129,10 +131,13 @@ class Loop:
         match meaning.word:
             case Word.STOP if self._wish is Wish.SERVE:
                 self._wish, self._why = Wish.STOP, f"told to by {meaning.number.name}"
+                self._stop_heard = (meaning.number, time.monotonic())
                 self._log.info(f"stops gracefully: {self._why}")
                 self._notifier.tell("STOPPING=1")
                 # From here on nobody new is to wait in vain: what connects now is refused.
                 self._listeners.close()
+            case Word.STOP if self._is_echo(meaning):
+                self._log.debug(f"{meaning.number.name} came twice; once is meant")
             case Word.STOP | Word.STOP_AT_ONCE if self._wish is not Wish.STOP_AT_ONCE:
                 self._wish, self._why = Wish.STOP_AT_ONCE, f"told to by {meaning.number.name}, at once"
                 self._log.info(f"stops at once: {meaning.number.name}")
@@ -142,6 +147,11 @@ class Loop:
                 self._family.reaped(processes.reap())
             case _:
                 self._log.debug(f"{meaning.number.name}: {meaning.text}")
+
+    def _is_echo(self, meaning: Meaning) -> bool:
+        """Whether this is the stop that was heard already: some tools signal a process, and then its whole group."""
+        number, at = self._stop_heard
+        return meaning.number is number and time.monotonic() - at < ECHO
 
     def _reload(self) -> None:
         """Build the new settings aside; only if they are good does the policy hear of them."""

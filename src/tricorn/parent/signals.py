@@ -42,6 +42,10 @@ TABLE: Final = (
 )
 
 
+ECHO: Final = 0.25
+"""Seconds in which the same signal to stop is taken for the same wish; nobody asks twice so quickly."""
+
+
 class Signals:
     """Takes the signals over; `noted` gives what came, in order. One at a time in a process."""
 

@@ -182,7 +182,8 @@ impl ReactorDriver {
     /// The life of the leader: turns the reactor, and serves what is complete. Returns when the role has passed on.
     fn lead(&self, mut reactor: Box<Reactor>, thread: usize, scratch: &mut Scratch) -> io::Result<Work> {
         loop {
-            let turned = self.turn(&mut reactor);
+            // Before a wait: the last connection may have ended in a turn, or with the answer that this thread has given.
+            let turned = if reactor.is_over() { Ok(()) } else { self.turn(&mut reactor) };
             if turned.is_err() || reactor.is_over() {
                 *lock(&self.table) = Table::Over;
                 self.call_everybody();
