@@ -202,7 +202,8 @@ class Loop:
         log = self._generations[generation].heritage.log("parent")
         self._log = self._family.log = self._performer.log = log
         children = self._generations[generation].shape.children
-        self._log.info(f"reloaded: generation {generation} serves; {children} children are replaced one by one")
+        count = "1 child is" if children == 1 else f"{children} children are"
+        self._log.info(f"reloaded: generation {generation} serves; {count} replaced one by one")
 
     def _forget_generations(self) -> None:
         """Close the logs of generations that have no process left and will get none."""
