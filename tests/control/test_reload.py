@@ -200,3 +200,12 @@ def test_a_stop_does_not_wait_for_an_import(launch: Start, site: Path, preload: 
     server.signal(number)
     assert server.wait(5) == 0
     server.check_leftovers()
+
+
+def test_what_a_reload_has_to_warn_of_goes_to_the_log(site: Path) -> None:
+    # To standard error it would be written by a parent that waits for whoever reads it.
+    with Server("told", environment={"TRICORN_TREADS": "3"}, directory=site) as server:
+        server.log.wait_for("tricorn: warning: ")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for_match(r"Z warning parent: .*TRICORN_TREADS")
+        server.log.wait_for("reloaded: generation 2 serves")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -16,14 +17,14 @@ def run_serve(app: tuple[str, ...], config: str | None, **options: Any) -> int:
     """Serve until told to stop; the exit code says how it ended."""
     sources = Sources.of_this_process(command_line(app, config, options))
 
-    def load() -> Settings:
-        """Read every source again: at the start, and at each reload."""
+    def load(warn: Callable[[str], object]) -> Settings:
+        """Read every source again: at the start, and at each reload, when `warn` writes to the log."""
         configuration = sources.configure()
         for warning in configuration.warnings:
-            click.echo(f"tricorn: warning: {warning}", err=True)
+            warn(warning)
         return configuration.settings
 
-    settings = load()
+    settings = load(lambda warning: click.echo(f"tricorn: warning: {warning}", err=True))
     from tricorn import parent  # noqa: PLC0415  (a mistake in the configuration is told before anything is loaded)
 
     return parent.serve(settings, load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tricorn.child.heritage import Heritage
@@ -14,6 +15,10 @@ from tricorn.scoreboard import make
 
 _LEAST_SPARE_SLOTS = 4
 """A child that drains keeps its slot while its replacement has another: one spare slot for each child, and not fewer."""
+
+
+LoadSettings = Callable[[Callable[[str], object]], Settings]
+"""Reads every source of the configuration again; what it has to warn of goes to its argument. Raises TricornError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tricorn.config.settings import Settings
 from tricorn.errors import TricornError
 from tricorn.logs import ErrorLog
 from tricorn.parent import announce, processes
 from tricorn.parent.family import Family
-from tricorn.parent.generations import Generation, check_reloadable, make_generation
+from tricorn.parent.generations import Generation, LoadSettings, check_reloadable, make_generation
 from tricorn.parent.listeners import Listeners
 from tricorn.parent.notify import Notifier
 from tricorn.parent.perform import Performer
@@ -45,7 +44,7 @@ class Loop:
     def __init__(
         self,
         first: Generation,
-        load: Callable[[], Settings],
+        load: LoadSettings,
         listeners: Listeners,
         signals: Signals,
         log: ErrorLog,
@@ -160,7 +159,7 @@ class Loop:
             return
         current = self._generations[self._memory.current]
         try:
-            settings = self._load()
+            settings = self._load(self._log.warning)
             check_reloadable(current.settings, settings)
             generation = make_generation(self._wanted + 1, settings, self._listeners.descriptors)
         except TricornError as error:

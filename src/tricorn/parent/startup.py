@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from tricorn.child import streams
 from tricorn.child.title import set_title
@@ -11,7 +10,7 @@ from tricorn.config.settings import Settings
 from tricorn.logs import ErrorLog
 from tricorn.logs.files import STANDARD_ERROR
 from tricorn.parent import announce, descriptors
-from tricorn.parent.generations import make_generation
+from tricorn.parent.generations import LoadSettings, make_generation
 from tricorn.parent.listeners import open_listeners
 from tricorn.parent.loop import Loop, Outcome
 from tricorn.parent.pid_file import PidFile
@@ -20,7 +19,7 @@ from tricorn.parent.signals import Signals
 _FIRST_GENERATION = 1
 
 
-def serve(settings: Settings, load: Callable[[], Settings]) -> int:
+def serve(settings: Settings, load: LoadSettings) -> int:
     """Serve until told to stop; returns the exit code. `load` reads the settings again for a reload.
 
     What fails later than the preparation is told in the error log (and on standard error) and by the exit code.
