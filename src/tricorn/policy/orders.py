@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tricorn.policy.census import MemoryFacts
+
 
 @dataclass(frozen=True, slots=True)
 class StartTemplate:
@@ -35,6 +37,33 @@ class Spawn:
 
     generation: int
     slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tell the child to go on accepting, but to close every connection with its next answer: the server will stop."""
+
+    generation: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Tell the child to accept nothing and to end its connections with their answers, but to stay: it is surplus."""
+
+    generation: int
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Tell a resting child to serve again; it answers with Ready."""
+
+    generation: int
+    slot: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +73,8 @@ class Retire:
     generation: int
     slot: int
     reason: str
+    sweep: bool = False
+    """Whether it first accepts and answers what waits in the kernel's queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +118,29 @@ class BackOff:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLimit:
+    """There are as many children as may be, and too few idle units: tell the operator. Once a minute at most."""
+
+    children: int
+    units: int
+    """Units of the children that serve."""
+    taken: int
+    """How many of those are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """One more child is wanted, and does not fit into the memory: tell the operator. Once a minute at most."""
+
+    facts: MemoryFacts
+
+
+@dataclass(frozen=True, slots=True)
+class StopListening:
+    """Nothing new may enter the kernel's queue from here on. Once, at a stop; the orders after it sweep what waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Nothing is left to do: leave with this exit code."""
 
@@ -99,11 +153,17 @@ Order = (
     | DropTemplate
     | KillTemplate
     | Spawn
+    | Part
+    | Rest
+    | Recall
     | Retire
     | Kill
     | Announce
     | ReloadDone
     | ReloadFailed
     | BackOff
+    | AtLimit
+    | NoRoom
+    | StopListening
     | Exit
 )

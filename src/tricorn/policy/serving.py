@@ -68,7 +68,7 @@ def _count_crash(memory: Memory, census: Census, exit_: ChildExit | TemplateExit
         memory = replace(memory, template=series)
     else:
         ever_ready = exit_.was is ChildState.READY
-        processes = census.shapes[memory.current].children
+        processes = census.shapes[memory.current].band.start
         series = memory.children.crashed(census.now, ever_ready=ever_ready, processes=processes)
         memory = replace(memory, children=series)
     if series.may_start(census.now):
@@ -99,7 +99,7 @@ def _reload(memory: Memory, census: Census) -> tuple[Memory, list[Order]]:
         and template.state is TemplateState.READY
         and not any(child.generation == candidate for child in census.children)
     ):
-        orders.append(Spawn(candidate, 0))
+        orders.append(Spawn(candidate, 0, "the first child of a new generation"))
     return memory, orders
 
 
@@ -154,7 +154,7 @@ def populate(memory: Memory, census: Census) -> list[Order]:
     old = [child for child in census.children if _is_old(child, memory)]
     orders: list[Order] = []
 
-    surplus = len(old) - max(0, shape.children - ready)
+    surplus = len(old) - max(0, shape.band.start - ready)
     if surplus > 0:
         # Who does not serve yet goes first, then the oldest.
         oldest = sorted(
@@ -165,13 +165,13 @@ def populate(memory: Memory, census: Census) -> list[Order]:
     template = _template(census, memory.current)
     if template is None or template.state is not TemplateState.READY or not memory.children.may_start(census.now):
         return orders
-    missing = shape.children - len(alive)
+    missing = shape.band.start - len(alive)
     if old and missing > 0:
         # One at a time during a replacement: the machine has to carry both generations meanwhile.
         missing = 0 if len(alive) > ready else 1
     taken = {child.slot for child in own}
     free = [slot for slot in range(shape.slots) if slot not in taken]
-    return orders + [Spawn(memory.current, slot) for slot in free[: max(0, missing)]]
+    return orders + [Spawn(memory.current, slot, "missing") for slot in free[: max(0, missing)]]
 
 
 def _is_old(child: Child, memory: Memory) -> bool:
@@ -183,7 +183,7 @@ def all_ready(memory: Memory, census: Census) -> bool:
     ready = [
         child for child in census.children if child.generation == memory.current and child.state is ChildState.READY
     ]
-    return len(ready) >= census.shapes[memory.current].children
+    return len(ready) >= census.shapes[memory.current].band.start
 
 
 def dismiss(template: Template) -> Order | None:
