@@ -11,12 +11,17 @@ from dataclasses import replace
 from tricorn.errors import StartError
 from tricorn.policy import overdue, serving, stopping
 from tricorn.policy.census import Census, ChildExit, ChildState, TemplateExit, Wish
+from tricorn.policy.counts import bounds, count
+from tricorn.policy.filling import fill
 from tricorn.policy.memory import Decision, Memory, Phase
 from tricorn.policy.orders import Announce, Order
 
 
 def decide(memory: Memory, census: Census) -> Decision:
     """What to do now, and when to ask again. Never raises for a census that a parent can count."""
+    if memory.target == 0:
+        least, most = bounds(memory, census)
+        memory = replace(memory, target=min(max(census.shapes[memory.current].band.start, least), most))
     if census.wish is not Wish.SERVE and memory.phase is not Phase.STOPPING:
         memory = stopping.begin(memory, census, 0, "asked to stop")
     if memory.phase is Phase.STARTING:
@@ -33,15 +38,23 @@ def _starting(memory: Memory, census: Census) -> Decision:
         if failure is not None:
             return stopping.decide(stopping.begin(memory, census, *failure), census)
     memory, orders = serving.fold_exits(memory, census)
-    if serving.all_ready(memory, census):
+    if _is_complete(memory, census):
         announced: list[Order] = [*orders, Announce(memory.current)]
         decision = serving.decide(replace(memory, phase=Phase.SERVING), replace(census, exits=()))
         return replace(decision, orders=(*announced, *decision.orders))
     memory, more = serving.keep_template(memory, census)
     orders += more
-    orders += serving.populate(memory, census)
+    filled = fill(memory, census, extra=0, why="")
+    orders += filled.orders
     orders += overdue.kills(census, besides=orders)
-    return Decision(memory, tuple(orders), serving.next_deadline(memory, census))
+    return Decision(filled.memory, tuple(orders), serving.next_deadline(filled.memory, census, (filled.deadline,)))
+
+
+def _is_complete(memory: Memory, census: Census) -> bool:
+    """Whether the first generation serves with all its children, or with as many as the memory has room for."""
+    counts = count(memory, census)
+    full = census.memory is not None and census.memory.room(reserved=False) == 0
+    return len(counts.ready) >= (1 if full and not counts.starting else memory.target)
 
 
 def _failure(exit_: ChildExit | TemplateExit) -> tuple[int, str] | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Final
 
 from tricorn.policy.census import MemoryFacts
 from tricorn.policy.orders import Order
 from tricorn.policy.respawn import Respawn
+
+PATIENCE: Final = 10.0
+"""Seconds for which there have to be too many idle units before a child is rested, as long as no rest was missed."""
 
 Name = tuple[int, int]
 """A child, by generation and slot."""
@@ -35,7 +39,7 @@ class Tide:
     """Since when there have been enough idle units; None while there are too few."""
     surplus_since: float | None = None
     """Since when there have been too many idle units; None while there are not."""
-    patience: float = 10.0
+    patience: float = PATIENCE
     """How long there have to be too many before a child is rested."""
     rested: float | None = None
     """When the last child was rested; None too when it was missed soon after."""
@@ -76,7 +80,7 @@ class Memory:
     leaving: tuple[Name, float] | None = None
     """The child that was replaced last, and when it was retired; until it is gone."""
     shed: MemoryFacts | None = None
-    """The memory as it was when a child was last retired because there was too little, or was seen to be gone."""
+    """The memory as it was when a child that was retired for want of it was seen to be gone; new facts differ."""
     shedding: Name | None = None
     """The child that was retired because there was too little memory; until it is gone."""
     room_told: float | None = None
@@ -95,6 +99,19 @@ class Memory:
     """When the parent leaves although something killed was not reaped (STOPPING only)."""
     exit_code: int = 0
     exit_reason: str = ""
+
+    def without(self, gone: Name, facts: MemoryFacts | None) -> Memory:
+        """What is left when this child is gone: nothing that is remembered of it holds for the next one in its slot."""
+        shed = self.shedding == gone
+        return replace(
+            self,
+            recalled=tuple(entry for entry in self.recalled if entry[0] != gone),
+            replacing=None if self.replacing is not None and self.replacing.name == gone else self.replacing,
+            leaving=None if self.leaving is not None and self.leaving[0] == gone else self.leaving,
+            shedding=None if shed else self.shedding,
+            shed=facts if shed else self.shed,
+            parted=None if self.parted is None else self.parted - {gone},
+        )
 
 
 @dataclass(frozen=True, slots=True)

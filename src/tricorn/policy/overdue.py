@@ -18,8 +18,10 @@ REACTION: Final = 5.0
 
 
 def kills(census: Census, besides: Iterable[Order]) -> list[Order]:
-    """Orders for everyone whose time is over, but for those whom the orders `besides` retire only now."""
+    """Orders for everyone whose time is over, but for those whom the orders `besides` retire or kill only now."""
+    besides = tuple(besides)
     retired = {(order.generation, order.slot) for order in besides if isinstance(order, Retire)}
+    killed = {order.generation for order in besides if isinstance(order, KillTemplate)}
     orders: dict[tuple[int, int], Order] = {}
     for child in census.children:
         for due, reason in _child_limits(child, census):
@@ -28,7 +30,7 @@ def kills(census: Census, besides: Iterable[Order]) -> list[Order]:
     templates: list[Order] = []
     for template in census.templates:
         reasons = [reason for due, reason in _template_limits(template, census) if census.now >= due]
-        if reasons:
+        if reasons and template.generation not in killed:
             templates.append(KillTemplate(template.generation, reasons[0]))
     return [*orders.values(), *templates]
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from tricorn.policy.census import (
+    Band,
     Census,
     Child,
     ChildExit,
     ChildState,
+    MemoryFacts,
     Shape,
     Template,
     TemplateExit,
@@ -14,13 +19,35 @@ from tricorn.policy.census import (
     Wish,
 )
 
-SHAPE = Shape(children=2, slots=4, start_timeout=60.0, graceful_timeout=30.0, preload=True)
+FIXED = Band(unit=1, start=2, least=2, most=2, min_spare=1, max_spare=2)
+ELASTIC = Band(unit=1, start=4, least=2, most=64, min_spare=2, max_spare=5)
+SHAPE = Shape(
+    band=FIXED,
+    slots=4,
+    start_timeout=60.0,
+    graceful_timeout=30.0,
+    drain_delay=0.0,
+    preload=True,
+    lifetime=0.0,
+    child_memory=0,
+)
+
+
+def shape(band: Band, **changes: Any) -> Shape:
+    """The usual shape with this band."""
+    return replace(SHAPE, band=band, slots=2 * band.most, **changes)
 
 
 def child(
-    slot: int, state: ChildState = ChildState.READY, *, since: float = 0.0, gen: int = 1, killed: bool = False
+    slot: int,
+    state: ChildState = ChildState.READY,
+    *,
+    since: float = 0.0,
+    gen: int = 1,
+    killed: bool = False,
+    **more: Any,
 ) -> Child:
-    return Child(slot, gen, state, since, killed)
+    return Child(slot, gen, state, since, killed, **more)
 
 
 def template(
@@ -35,6 +62,8 @@ def census(
     wish: Wish = Wish.SERVE,
     wanted: int = 1,
     shape: Shape = SHAPE,
+    limit: int | None = None,
+    memory: MemoryFacts | None = None,
 ) -> Census:
     return Census(
         now=now,
@@ -44,4 +73,6 @@ def census(
         templates=tuple(member for member in members if isinstance(member, Template)),
         children=tuple(member for member in members if isinstance(member, Child)),
         exits=tuple(member for member in members if isinstance(member, ChildExit | TemplateExit)),
+        limit=limit,
+        memory=memory,
     )

@@ -20,10 +20,11 @@ from tricorn.policy.orders import (
     Retire,
     Spawn,
     StartTemplate,
+    StopListening,
 )
 
 STARTING, READY, DRAINING = ChildState.STARTING, ChildState.READY, ChildState.DRAINING
-SERVING = Memory(phase=Phase.SERVING)
+SERVING = Memory(phase=Phase.SERVING, target=2)
 
 
 # Starting.
@@ -44,7 +45,8 @@ def test_an_import_has_its_time() -> None:
 
 
 def test_a_ready_template_forks_all_children() -> None:
-    assert decide(Memory(), census(template())).orders == (Spawn(1, 0), Spawn(1, 1))
+    reason = "the server starts with 2 of them"
+    assert decide(Memory(), census(template())).orders == (Spawn(1, 0, reason), Spawn(1, 1, reason))
 
 
 def test_the_server_is_announced_when_all_children_are_ready_and_not_before() -> None:
@@ -62,7 +64,7 @@ def test_an_application_that_cannot_be_imported_ends_the_start_with_its_code() -
 
 def test_a_child_that_dies_at_the_start_takes_the_others_along_gracefully() -> None:
     decision = decide(Memory(), census(template(), child(0), ChildExit(1, 1, STARTING, reason="killed by SIGSEGV")))
-    assert set(decision.orders) == {Retire(1, 0, "the server stops"), DropTemplate(1)}
+    assert decision.orders == (StopListening(), Retire(1, 0, "the server stops", sweep=True), DropTemplate(1))
     assert decide(decision.memory, census()).orders == (Exit(5, "killed by SIGSEGV"),)
 
 
@@ -78,12 +80,13 @@ def test_an_unsafe_template_is_followed_by_one_that_does_not_import() -> None:
 
 
 def test_a_dead_child_is_replaced_at_once_in_a_free_slot() -> None:
-    decision = decide(SERVING, census(template(), child(1), ChildExit(0, 1, READY)))
-    assert decision.orders == (Spawn(1, 0),)
+    decision = decide(SERVING, census(template(), child(1), ChildExit(0, 1, READY, reason="killed by SIGSEGV")))
+    assert decision.orders == (Spawn(1, 0, "child 0 is gone: killed by SIGSEGV"),)
 
 
 def test_a_draining_child_keeps_its_slot_and_has_a_successor() -> None:
-    assert decide(SERVING, census(template(), child(0, DRAINING), child(1))).orders == (Spawn(1, 2),)
+    orders = decide(SERVING, census(template(), child(0, DRAINING), child(1))).orders
+    assert orders == (Spawn(1, 2, "1 of 2 children are there"),)
 
 
 def test_without_a_free_slot_nothing_is_forked() -> None:
@@ -98,7 +101,8 @@ def test_a_crash_loop_waits_and_says_so() -> None:
     decision = decide(memory, census(template(), child(1), ChildExit(0, 1, STARTING), now=1.5))
     assert decision.orders == (BackOff(1, 1.0, 3),)
     assert decision.deadline == 2.5
-    assert decide(decision.memory, census(template(), child(1), now=2.5)).orders == (Spawn(1, 0),)
+    orders = decide(decision.memory, census(template(), child(1), now=2.5)).orders
+    assert orders == (Spawn(1, 0, "1 of 2 children are there"),)
 
 
 def test_who_leaves_as_ordered_is_no_crash() -> None:
@@ -137,11 +141,16 @@ def test_a_reload_tries_a_template_then_a_canary_then_replaces_one_by_one() -> N
     first = decide(SERVING, census(*old, wanted=2))
     assert first.orders == (StartTemplate(2, preload=True),)
     second = decide(first.memory, census(*old, template(gen=2), wanted=2))
-    assert second.orders == (Spawn(2, 0),)
+    assert second.orders == (Spawn(2, 0, "the first child of a new generation"),)
     waiting = decide(second.memory, census(*old, template(gen=2), child(0, STARTING, gen=2), wanted=2))
     assert waiting.orders == ()
     promoted = decide(waiting.memory, census(*old, template(gen=2), child(0, gen=2), wanted=2))
-    assert promoted.orders == (ReloadDone(2), DropTemplate(1), Retire(1, 0, "replaced by a reload"), Spawn(2, 1))
+    assert promoted.orders == (
+        ReloadDone(2),
+        DropTemplate(1),
+        Spawn(2, 1, "generation 2 takes over"),
+        Retire(1, 0, "replaced by a reload"),
+    )
     rolling = census(template(TemplateState.DROPPED), child(0, DRAINING), child(1), template(gen=2), child(0, gen=2))
     rolling = replace(rolling, wanted=2, children=(*rolling.children, child(1, STARTING, gen=2)))
     assert decide(promoted.memory, rolling).orders == ()
@@ -166,12 +175,15 @@ def test_a_canary_that_dies_changes_nothing() -> None:
     assert after.orders == (), "the same generation is not tried again"
 
 
-def test_a_newer_reload_replaces_one_that_goes_on() -> None:
+def test_a_newer_reload_waits_for_the_trial_that_goes_on_and_those_between_are_never_tried() -> None:
     memory = replace(SERVING, candidate=2)
     importing = template(TemplateState.IMPORTING, gen=2)
-    decision = decide(memory, census(template(), child(0), child(1), importing, wanted=3))
-    assert [type(order) for order in decision.orders] == [ReloadFailed, KillTemplate, StartTemplate]
-    assert decision.memory.candidate == 3
+    decision = decide(memory, census(template(), child(0), child(1), importing, wanted=5))
+    assert decision.orders == ()
+    gone = TemplateExit(2, TemplateState.IMPORTING, reason="no module")
+    after = decide(decision.memory, census(template(), child(0), child(1), gone, wanted=5))
+    assert after.orders == (ReloadFailed(2, "no module"), StartTemplate(5, preload=True))
+    assert after.memory.candidate == 5
 
 
 # Stopping.
@@ -179,7 +191,7 @@ def test_a_newer_reload_replaces_one_that_goes_on() -> None:
 
 def test_a_stop_retires_everyone_and_leaves_when_all_are_gone() -> None:
     decision = decide(SERVING, census(template(), child(0), child(1, STARTING), wish=Wish.STOP))
-    assert [type(order) for order in decision.orders] == [Retire, Retire, DropTemplate]
+    assert [type(order) for order in decision.orders] == [StopListening, Retire, Retire, DropTemplate]
     assert decision.deadline == 31.0
     assert decide(decision.memory, census(wish=Wish.STOP)).orders == (Exit(0, "asked to stop"),)
 
@@ -202,12 +214,12 @@ def test_a_stop_during_a_reload_ends_the_trial_too() -> None:
     memory = replace(SERVING, candidate=2)
     members = (template(), child(0), child(1), template(gen=2), child(0, STARTING, gen=2))
     orders = decide(memory, census(*members, wanted=2, wish=Wish.STOP)).orders
-    assert Retire(2, 0, "the server stops") in orders
+    assert Retire(2, 0, "the server stops", sweep=True) in orders
     assert DropTemplate(2) in orders
 
 
 def test_a_template_that_does_not_tell_of_deaths_is_killed() -> None:
-    memory = Memory(phase=Phase.SERVING)
+    memory = SERVING
     dead = replace(child(0, since=0.0), silent_since=10.0)
     others = (child(1), template())
     assert decide(memory, census(dead, *others, now=14.9)).orders == ()
