@@ -19,6 +19,8 @@ class Heritage:
     """Descriptors of the listening sockets; the parent owns them."""
     scoreboard: Scoreboard
     logs: LogFiles
+    spare_bell: int
+    """Descriptor that children write to when spare capacity has run out."""
 
     def log(self, who: str) -> ErrorLog:
         """The error log in the name of `who`."""

@@ -16,12 +16,19 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The threads run and accept."""
+    """The threads run and accept; told again by a child that was recalled from its rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The child goes on serving, and asks to be replaced."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The child has retired of its own accord, and its place is free."""
+    """The child has retired although nobody told it to, and its place is free."""
 
     reason: str
 
@@ -34,8 +41,8 @@ class Failed:
     text: str
 
 
-FromChild = Begun | Ready | Leaving | Failed
-FROM_CHILD = (Begun, Ready, Leaving, Failed)
+FromChild = Begun | Ready | Asked | Leaving | Failed
+FROM_CHILD = (Begun, Ready, Asked, Leaving, Failed)
 
 # To the child. The end of the channel says that the parent is gone.
 
@@ -44,6 +51,32 @@ FROM_CHILD = (Begun, Ready, Leaving, Failed)
 class RetireNow:
     """Stop accepting, answer what has been read, leave."""
 
+    sweep: bool
+    """Accept and answer what waits in the kernel's queue first: nobody else will."""
 
-ToChild = RetireNow
-TO_CHILD = (RetireNow,)
+
+@dataclass(frozen=True, slots=True)
+class PartNow:
+    """Go on serving, but end every connection with its answer: the server stops soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestNow:
+    """Accept nothing, end connections with their answers, and stay: the server may need the child again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAgain:
+    """Come back from the rest; answered with Ready, or not at all by a child that is leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Write to other log files from now on. Carries a descriptor for each log that is named, in this order."""
+
+    error: bool
+    access: bool
+
+
+ToChild = RetireNow | PartNow | RestNow | ServeAgain | Reopen
+TO_CHILD = (RetireNow, PartNow, RestNow, ServeAgain, Reopen)

@@ -35,8 +35,8 @@ def run(heritage: Heritage, slot: int, end: socket.socket, load: Load) -> int:
     set_title(heritage.settings.environment.process_name, f"child {slot}")
     who = f"child={slot} gen={heritage.generation} pid={pid}"
     log = heritage.log(who)
-    channel: Channel[ToChild, FromChild] = Channel(end, TO_CHILD)
-    superior = ParentChannel(channel, log, heritage.settings.lifecycle.graceful_timeout)
+    channel: Channel[ToChild, FromChild] = Channel(end, TO_CHILD, carries=True)
+    superior = ParentChannel(channel, log, heritage.logs, heritage.settings.lifecycle.graceful_timeout)
 
     def on_term(number: int, frame: FrameType | None) -> None:
         del number, frame

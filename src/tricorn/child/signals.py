@@ -16,8 +16,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 PARENTS_BUSINESS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 """Meant for the parent, whoever else gets them. Taken back from an application that has set handlers of its own."""
-LEFT_TO_APPLICATION: Final = (signal.SIGUSR1, signal.SIGUSR2)
-"""Would end the process by default; an application may have a use for them."""
+LEFT_TO_APPLICATION: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+"""Would end or stop the process by default; an application may have a use for them."""
 
 
 def do_nothing(number: int, frame: FrameType | None) -> None:

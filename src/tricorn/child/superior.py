@@ -11,8 +11,22 @@ import signal
 import traceback
 
 from tricorn.child.channel import Channel, ProtocolError
-from tricorn.child.messages import Begun, Failed, FromChild, Leaving, Ready, ToChild
-from tricorn.logs import ErrorLog
+from tricorn.child.messages import (
+    Asked,
+    Begun,
+    Failed,
+    FromChild,
+    Leaving,
+    PartNow,
+    Ready,
+    Reopen,
+    RestNow,
+    RetireNow,
+    ServeAgain,
+    ToChild,
+)
+from tricorn.child.reopening import reopen
+from tricorn.logs import ErrorLog, LogFiles
 from tricorn.mpm import Driver
 
 _LONGEST_TEXT = 32 * 1024
@@ -26,13 +40,17 @@ class ToldToLeave(BaseException):
 class ParentChannel:
     """The parent, as seen from a child; the `Superior` of the MPMs."""
 
-    def __init__(self, channel: Channel[ToChild, FromChild], log: ErrorLog, graceful_timeout: float) -> None:
+    def __init__(
+        self, channel: Channel[ToChild, FromChild], log: ErrorLog, logs: LogFiles, graceful_timeout: float
+    ) -> None:
         self._channel = channel
         self._log = log
+        self._logs = logs
         self._graceful_timeout = graceful_timeout
         self._driver: Driver | None = None
         self._retired = False
         self._announced = False
+        """Whether the parent was told of what comes to pass unasked."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(channel, selectors.EVENT_READ)
         self._bell_heard, self.bell = os.pipe()
@@ -86,21 +104,36 @@ class ParentChannel:
         ready = {key.fd for key, _ in self._selector.select(timeout)}
         if self._bell_heard in ready:
             self._silence_bell()
-            if self._driver is not None and self._driver.reached_limit():
-                self._leave("max_connections_per_child is reached")
+            if self._driver is not None and (bound := self._driver.worn()):
+                self._ask(f"{bound} is reached")
         if self._channel.fileno() in ready:
             self._listen()
 
     def _listen(self) -> None:
         try:
-            told = bool(self._channel.receive())
+            for word in self._channel.receive():
+                self._obey(word)
         except ProtocolError as error:
             self._log.error(f"the parent cannot be understood: {error}")
-            told = True
+            self._retire()
         if self._channel.closed:
             self._orphaned()
-        elif told:
-            self._retire()
+
+    def _obey(self, word: ToChild) -> None:
+        match word:
+            case RetireNow(sweep):
+                self._retire(sweep=sweep)
+            case PartNow() if self._driver is not None:
+                self._driver.part()
+            case RestNow() if self._driver is not None:
+                self._driver.rest()
+            case ServeAgain() if self._driver is not None:
+                if self._driver.resume():
+                    self._tell(Ready())
+            case Reopen():
+                reopen(self._logs, word, self._channel)
+            case _:
+                raise ProtocolError(f"{type(word).__name__} before the child serves")
 
     def _silence_bell(self) -> None:
         try:
@@ -110,15 +143,18 @@ class ParentChannel:
             return
 
     def asked(self) -> None:
-        """The operator signalled this child directly: leave, and have the parent replace it."""
-        self._leave("asked by a signal")
+        """The operator signalled this child directly: serve until the parent has replaced it, or has told it to leave.
+
+        A signal that the whole tree gets (a terminal, a platform) is therefore no more than the parent's own.
+        """
+        if self._driver is None:
+            self._leave("asked by a signal")
+        else:
+            self._ask("asked by a signal")
 
     def returned(self) -> None:
-        """A thread came back from the driver; if nobody asked for that, tell the parent why."""
-        if self._driver is not None and self._driver.reached_limit():
-            self._leave("max_connections_per_child is reached")
-        else:
-            self._leave("its driver came to an end")
+        """A thread came back from the driver; if nobody asked for that, tell the parent."""
+        self._leave("its driver came to an end")
 
     def failed(self, error: BaseException) -> None:
         """A thread was thrown out of the driver."""
@@ -132,9 +168,13 @@ class ParentChannel:
         self.exit_code = code
         self._tell(Failed(code, text[:_LONGEST_TEXT]))
 
-    def _leave(self, reason: str) -> None:
+    def _ask(self, reason: str) -> None:
         if not self._retired and not self._announced:
             self._announced = True
+            self._tell(Asked(reason))
+
+    def _leave(self, reason: str) -> None:
+        if not self._retired:
             self._tell(Leaving(reason))
         self._retire()
 
@@ -142,10 +182,10 @@ class ParentChannel:
         """The child has served, or never will: there is nothing left to retire."""
         self._retired = True
 
-    def _retire(self) -> None:
+    def _retire(self, *, sweep: bool = False) -> None:
         first, self._retired = not self._retired, True
         if self._driver is not None:
-            self._driver.retire()
+            self._driver.retire(sweep)
         elif first:
             raise ToldToLeave
 

@@ -1,6 +1,7 @@
 """Who there is below the parent, what they have said, and who has gone: the facts from which the census is made.
 
-What a child or template says is checked by the channel; here it changes the facts. Nothing is decided here.
+What a child or template says is checked by the channel; here it changes the facts, which `facts.py` counts. Nothing is
+decided here.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import os
 from collections.abc import Callable
 
 from tricorn.child.channel import ProtocolError
-from tricorn.child.messages import Begun, Failed, Leaving, Ready
+from tricorn.child.messages import Asked, Begun, Failed, Leaving, Ready
 from tricorn.logs import ErrorLog
 from tricorn.parent import processes
 from tricorn.parent.processes import ChildHandle, TemplateHandle
-from tricorn.policy.census import Child, ChildExit, ChildState, Template, TemplateExit, TemplateState
+from tricorn.policy.census import ChildExit, ChildState, TemplateExit, TemplateState
 from tricorn.template.messages import Forked, ForkFailed, Imported, Reaped, TemplateFailed, Unsafe
 
 _MOST_WORDS = 16
-"""Records of a child in its life; it has four kinds, each to be told once."""
+"""Records of a child in its life, and between two recalls; it has five kinds, each to be told once."""
+_LONGEST_REASON = 200
+"""Characters of what a child gives as its reason; it goes into the log."""
 
 
 class Family:
@@ -35,26 +38,6 @@ class Family:
         """Since the last census; their channels are still open, for the loop to forget and close."""
         self._clock = clock
         self._adopts = adopts
-
-    def counted(self) -> tuple[tuple[Template, ...], tuple[Child, ...]]:
-        """The facts, as the policy wants them."""
-        templates = tuple(
-            Template(template.generation, template.state, template.since, bool(template.killed))
-            for template in self.templates.values()
-        )
-        children = tuple(
-            Child(
-                child.slot,
-                child.generation,
-                child.state,
-                child.since,
-                bool(child.killed),
-                child.silent_since,
-                child.orphaned,
-            )
-            for child in self.children.values()
-        )
-        return templates, children
 
     # What they say.
 
@@ -110,12 +93,15 @@ class Family:
                             raise ProtocolError(f"the pid {pid}, which is not its own")
                         processes.forked(child, pid, None)
                 case Ready():
-                    if child.state is ChildState.STARTING:
+                    if child.state in (ChildState.STARTING, ChildState.RESTING):
                         self._enter_child(child, ChildState.READY)
+                case Asked(reason):
+                    if not child.asked:
+                        child.asked = reason[:_LONGEST_REASON]
                 case Leaving(reason):
                     if child.state is not ChildState.DRAINING:
                         self._enter_child(child, ChildState.DRAINING)
-                        self.log.named(child.name).info(f"leaves: {reason}")
+                        self.log.named(child.name).info(f"leaves: {reason[:_LONGEST_REASON]}")
                 case Failed(code, text):
                     child.failure = code, text
 

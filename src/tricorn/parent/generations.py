@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tricorn.child.heritage import Heritage
 from tricorn.config.settings import Preload, Settings
 from tricorn.errors import ConfigError
 from tricorn.logs import LogFiles, open_logs
 from tricorn.mpm import select
-from tricorn.policy.census import Shape
+from tricorn.policy.census import Band, Shape
 from tricorn.scoreboard import make
 
-_LEAST_SPARE_SLOTS = 4
-"""A child that drains keeps its slot while its replacement has another: one spare slot for each child, and not fewer."""
+_MOST_SPARE_SLOTS = 65536
+"""Rows times threads that a scoreboard has beyond what the settings need, for an operator who raises the limit."""
 
 
 LoadSettings = Callable[[Callable[[str], object]], Settings]
@@ -39,28 +40,49 @@ class Generation:
         return self.heritage.logs
 
 
-def make_generation(number: int, settings: Settings, listeners: tuple[int, ...]) -> Generation:
+def make_generation(number: int, settings: Settings, listeners: tuple[int, ...], spare_bell: int) -> Generation:
     """Open the logs and map the scoreboard of a new generation.
 
     Raises:
         TricornError: a log cannot be opened, or there is no memory.
     """
     capacity = settings.capacity
-    slots = capacity.children + max(capacity.children, _LEAST_SPARE_SLOTS)
+    threads = select(settings.mpm).threads(capacity)
     logs = open_logs(settings.logs)
     try:
-        scoreboard = make(slots, select(settings.mpm).threads(capacity))
+        scoreboard = make(_slots(capacity.most, threads), threads)
     except BaseException:
         logs.close()
         raise
+    lifecycle = settings.lifecycle
     shape = Shape(
-        children=capacity.children,
-        slots=slots,
-        start_timeout=settings.lifecycle.start_timeout,
-        graceful_timeout=settings.lifecycle.graceful_timeout,
-        preload=settings.lifecycle.preload is not Preload.OFF,
+        band=Band(
+            unit=capacity.threads_per_child,
+            start=capacity.start,
+            least=capacity.least,
+            most=capacity.most,
+            min_spare=capacity.min_spare,
+            max_spare=capacity.max_spare,
+        ),
+        slots=_slots(capacity.most, threads),
+        start_timeout=lifecycle.start_timeout,
+        graceful_timeout=lifecycle.graceful_timeout,
+        drain_delay=lifecycle.drain_delay,
+        preload=lifecycle.preload is not Preload.OFF,
+        lifetime=lifecycle.max_child_lifetime,
+        child_memory=settings.memory.child,
     )
-    return Generation(Heritage(settings, number, listeners, scoreboard, logs), shape)
+    return Generation(Heritage(settings, number, listeners, scoreboard, logs, spare_bell), shape)
+
+
+def _slots(most: int, threads: int) -> int:
+    """Rows for `most` children, for as many that drain, for a replacement, and for a limit that is raised later."""
+    return 2 * most + 8 + min(2 * most + 56, _MOST_SPARE_SLOTS // threads)
+
+
+def largest(slots: int) -> int:
+    """To how many children the limit can be raised where there are so many slots."""
+    return (slots - 8) // 2
 
 
 def check_reloadable(before: Settings, after: Settings) -> None:
@@ -72,3 +94,9 @@ def check_reloadable(before: Settings, after: Settings) -> None:
         )
     if after.lifecycle.pid_file != before.lifecycle.pid_file:
         raise ConfigError("pid_file cannot change in a reload; restart the server for that")
+    if _control(after) != _control(before):
+        raise ConfigError("control_socket cannot change in a reload; restart the server for that")
+
+
+def _control(settings: Settings) -> tuple[Path | None, Path | None]:
+    return settings.lifecycle.control_socket, settings.lifecycle.control_directory

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
-import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from tricorn.errors import TricornError
 from tricorn.logs import ErrorLog
 from tricorn.parent import announce, processes
-from tricorn.parent.family import Family
-from tricorn.parent.generations import Generation, LoadSettings, check_reloadable, make_generation
-from tricorn.parent.listeners import Listeners
-from tricorn.parent.notify import Notifier
+from tricorn.parent.control import ControlSocket, open_control
+from tricorn.parent.facts import count, idle_in, idle_now, keep_measuring
 from tricorn.parent.perform import Performer
 from tricorn.parent.processes import ChildHandle, TemplateHandle
-from tricorn.parent.signals import ECHO, Meaning, Signals, Word
-from tricorn.policy.census import Census, Wish
+from tricorn.parent.reloads import Reloads
+from tricorn.parent.server import Server
+from tricorn.parent.signals import Signals, Word
+from tricorn.parent.upgrades import Upgrades
+from tricorn.parent.wishes import Wishes
+from tricorn.policy.census import Census
 from tricorn.policy.lifecycle import decide
-from tricorn.policy.memory import Memory
-from tricorn.policy.orders import Announce, Exit, Order, ReloadDone, ReloadFailed
+from tricorn.policy.memory import Decision, Phase
+from tricorn.policy.orders import Announce, AtLimit, Exit, NoRoom, Order, ReloadDone, ReloadFailed, StopListening
+
+_SWEEP_LOOK: Final = 0.02
+"""Seconds between two looks at the kernel's queue while a stop empties it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,73 +45,135 @@ class Loop:
 
     def __init__(
         self,
-        first: Generation,
-        load: LoadSettings,
-        listeners: Listeners,
+        server: Server,
         signals: Signals,
-        log: ErrorLog,
-        pid: int,
+        selector: selectors.BaseSelector,
+        upgrades: Upgrades,
         abandon: Callable[[], None],
     ) -> None:
-        self._load = load
-        self._listeners = listeners
+        """`abandon` lets go, in a freshly forked template, of what the caller has opened for the parent alone."""
+        self._server = server
         self._signals = signals
-        self._log = log
-        self._pid = pid
+        self._selector = selector
+        self._upgrades = upgrades
         self._abandon_more = abandon
-        self._notifier = Notifier()
-        self._generations = {first.heritage.generation: first}
-        self._wanted = first.heritage.generation
-        self._wish = Wish.SERVE
-        self._why = ""
-        self._stop_heard: tuple[signal.Signals | None, float] = (None, 0.0)
-        self._memory = Memory()
-        self._family = Family(log, time.monotonic, adopts=processes.adopt_orphans())
-        self._performer = Performer(self._family, self._generations, log, time.monotonic, self._abandon)
-        self._selector = selectors.DefaultSelector()
+        self._reloads = Reloads(server)
+        self._wishes = Wishes(server, self._reloads, upgrades)
+        self._performer = Performer(server, self._abandon)
+        self._watching = False
+        """Whether the children will ring when spare capacity runs out."""
+        self._sweeping = False
+        """Whether children are emptying the kernel's queue, after which the listening sockets are ended."""
         self._selector.register(signals, selectors.EVENT_READ)
+        self._selector.register(server.bell, selectors.EVENT_READ)
+        self._control: ControlSocket | None = None
 
     def run(self) -> Outcome:
-        """Until the policy says Exit."""
+        """Until the policy says Exit. Raises TricornError if the control socket that was named cannot be had."""
+        server = self._server
+        path = server.current.settings.lifecycle.control_socket
+        if path is not None and self._upgrades.succeeds:
+            # Until it has let go, the server before answers there.
+            self._upgrades.on_alone = self._open_control
+        else:
+            self._open_control()
         try:
             while True:
-                now = time.monotonic()
-                decision = decide(self._memory, self._census(now))
-                self._memory = decision.memory
+                keep_measuring(server)
+                census = count(server, server.clock())
+                for exit_ in census.exits:
+                    server.history.ended(exit_.reason)
+                decision = decide(server.memory, census)
+                server.memory = decision.memory
                 for order in decision.orders:
                     outcome = self._perform(order)
                     if outcome is not None:
                         return outcome
                 self._forget_generations()
-                if not decision.orders:
+                self._reloads.look()
+                self._tell_supervisor(census)
+                if not decision.orders and self._may_wait(census):
                     # Otherwise there are new facts, and perhaps a nearer deadline.
-                    self._wait(decision.deadline)
+                    self._wait(decision)
         finally:
-            self._selector.close()
+            if self._control is not None:
+                self._control.close()
 
-    def _census(self, now: float) -> Census:
-        templates, children = self._family.counted()
-        exits, self._family.exits = tuple(self._family.exits), []
-        shapes = {number: generation.shape for number, generation in self._generations.items()}
-        return Census(now, self._wish, self._wanted, shapes, templates, children, exits)
+    def _open_control(self) -> None:
+        server, lifecycle = self._server, self._server.current.settings.lifecycle
+        self._control = open_control(
+            lifecycle.control_socket, lifecycle.control_directory, server.pid, self._wishes, server.log, server.clock
+        )
+        self._upgrades.control = self._control
+        if self._control is not None:
+            self._control.register(self._selector)
 
-    def _wait(self, deadline: float | None) -> None:
+    def _may_wait(self, census: Census) -> bool:
+        """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
+        server = self._server
+        band = server.current.shape.band
+        if self._watching or band.is_fixed or server.memory.phase is not Phase.SERVING:
+            return True
+        if idle_in(census) < band.min_spare:
+            # The policy knows, and has said when to look again.
+            return True
+        self._watching = True
+        server.bell.watch(server.current.heritage.scoreboard, band.min_spare)
+        return idle_now(server) >= band.min_spare
+
+    def _wait(self, decision: Decision) -> None:
         """Take what has happened, most urgent first: the operator, then deaths, then words."""
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = [key.data for key, _ in self._selector.select(timeout)]
+        server = self._server
+        now = server.clock()
+        due = [decision.deadline, server.meter.deadline(), self._upgrades.deadline, server.notifier.watchdog_due(now)]
+        if self._control is not None:
+            due.append(self._control.deadline())
+        if self._sweeping:
+            due.append(now + _SWEEP_LOOK)
+        nearest = min((moment for moment in due if moment is not None), default=None)
+        timeout = None if nearest is None else max(0.0, nearest - now)
+        ready = [(key.data, events) for key, events in self._selector.select(timeout)]
         for meaning in self._signals.noted():
-            self._heed(meaning)
+            if meaning.word is Word.REAP:
+                ended = processes.reap()
+                server.family.reaped(ended)
+                self._upgrades.reaped(ended)
+            else:
+                self._wishes.heed(meaning)
+        self._hear([data for data, _ in ready])
+        for data, events in ready:
+            if not isinstance(data, ChildHandle | TemplateHandle | None):
+                data.ready(events)
+        self._look_at_clock()
+        self._bury()
+
+    def _hear(self, ready: list[object]) -> None:
+        family = self._server.family
         for peer in ready:
             # A template speaks for its children's ends, so it is heard before them.
             if isinstance(peer, TemplateHandle):
-                self._family.hear_template(peer)
+                family.hear_template(peer)
         for peer in ready:
             if isinstance(peer, ChildHandle):
-                self._family.hear_child(peer)
+                family.hear_child(peer)
         for peer in ready:
             if isinstance(peer, ChildHandle | TemplateHandle) and peer.channel.closed:
                 self._silence(peer)
-        self._bury()
+
+    def _look_at_clock(self) -> None:
+        """What is due, apart from what the policy decides."""
+        server = self._server
+        now = server.clock()
+        server.bell.silence()
+        self._watching = False
+        self._upgrades.expire(now)
+        if self._control is not None:
+            self._control.expire(now)
+        server.notifier.pet(now)
+        if self._sweeping and server.listeners.is_empty():
+            # Nobody can enter the queue any more, and nobody is in it.
+            self._sweeping = False
+            server.listeners.shut()
 
     def _silence(self, peer: ChildHandle | TemplateHandle) -> None:
         """The end of a channel stays readable for ever: stop waiting for it. Its process is reaped in its own time."""
@@ -118,71 +182,46 @@ class Loop:
 
     def _bury(self) -> None:
         """Close what belonged to those who are gone."""
-        gone, self._family.gone = self._family.gone, []
+        server = self._server
+        gone, server.family.gone = server.family.gone, []
         for peer in gone:
             if peer.channel.fileno() >= 0:
                 self._silence(peer)
                 peer.channel.close()
+            if peer.pid is not None:
+                server.meter.forget(peer.pid)
             if isinstance(peer, ChildHandle):
-                self._generations[peer.generation].heritage.scoreboard.clear(peer.slot)
-
-    def _heed(self, meaning: Meaning) -> None:
-        match meaning.word:
-            case Word.STOP if self._wish is Wish.SERVE:
-                self._wish, self._why = Wish.STOP, f"told to by {meaning.number.name}"
-                self._stop_heard = (meaning.number, time.monotonic())
-                self._log.info(f"stops gracefully: {self._why}")
-                self._notifier.tell("STOPPING=1")
-                # From here on nobody new is to wait in vain: what connects now is refused.
-                self._listeners.close()
-            case Word.STOP if self._is_echo(meaning):
-                self._log.debug(f"{meaning.number.name} came twice; once is meant")
-            case Word.STOP | Word.STOP_AT_ONCE if self._wish is not Wish.STOP_AT_ONCE:
-                self._wish, self._why = Wish.STOP_AT_ONCE, f"told to by {meaning.number.name}, at once"
-                self._log.info(f"stops at once: {meaning.number.name}")
-            case Word.RELOAD:
-                self._reload()
-            case Word.REAP:
-                self._family.reaped(processes.reap())
-            case _:
-                self._log.debug(f"{meaning.number.name}: {meaning.text}")
-
-    def _is_echo(self, meaning: Meaning) -> bool:
-        """Whether this is the stop that was heard already: some tools signal a process, and then its whole group."""
-        number, at = self._stop_heard
-        return meaning.number is number and time.monotonic() - at < ECHO
-
-    def _reload(self) -> None:
-        """Build the new settings aside; only if they are good does the policy hear of them."""
-        if self._wish is not Wish.SERVE:
-            self._log.warning("the reload is refused: the server stops")
-            return
-        current = self._generations[self._memory.current]
-        try:
-            settings = self._load(self._log.warning)
-            check_reloadable(current.settings, settings)
-            generation = make_generation(self._wanted + 1, settings, self._listeners.descriptors)
-        except TricornError as error:
-            self._log.error(f"the reload is refused, nothing changes: {error}")
-            return
-        except Exception:  # an error of ours, or a standard error that nobody reads: no reason to end what serves
-            self._log.error(f"the reload is refused, nothing changes\n{traceback.format_exc().strip()}")
-            return
-        self._wanted += 1
-        self._generations[self._wanted] = generation
-        self._log.info(f"reloads: generation {self._wanted} is tried out")
+                scoreboard = server.generations[peer.generation].heritage.scoreboard
+                for row in scoreboard.snapshot():
+                    if row.slot == peer.slot:
+                        server.history.requests += row.requests
+                        server.history.accepted += row.accepted
+                scoreboard.clear(peer.slot)
 
     def _perform(self, order: Order) -> Outcome | None:
+        server = self._server
         match order:
             case Announce(generation):
                 self._announce(generation)
-            case ReloadDone(generation):
-                self._follow(generation)
-            case ReloadFailed(generation, reason):
-                self._log.error(f"the reload failed, generation {self._memory.current} goes on: {reason}")
+            case ReloadDone():
+                self._reloads.promoted()
+                self._watching = False
+                if self._control is not None:
+                    self._control.log = server.log
+            case ReloadFailed(_, reason, code):
+                self._reloads.failed(code, reason)
+            case StopListening():
+                self._sweeping = True
+                problem = server.listeners.stop_listening()
+                if problem is not None:
+                    server.log.warning(problem)
+            case AtLimit() | NoRoom():
+                text = announce.at_limit(server, order) if isinstance(order, AtLimit) else announce.no_room(order.facts)
+                server.log.warning(text)
+                server.history.note("nothing is started", text)
             case Exit(code, reason):
-                logs = self._generations[self._memory.current].settings.logs
-                return Outcome(code, self._why or reason, self._log, logs.error_log == "-")
+                logs = server.current.settings.logs
+                return Outcome(code, server.why or reason, server.log, logs.error_log == "-")
             case _:
                 peer = self._performer.perform(order)
                 if peer is not None:
@@ -190,37 +229,40 @@ class Loop:
         return None
 
     def _announce(self, generation: int) -> None:
-        template = self._family.templates.get(generation)
+        server = self._server
+        template = server.family.templates.get(generation)
         interface = template.interface if template is not None else ""
-        settings = self._generations[generation].settings
-        self._log.always(announce.serving(settings, interface, self._listeners.addresses, self._pid))
-        self._notifier.tell("READY=1", f"MAINPID={self._pid}")
+        settings = server.generations[generation].settings
+        server.log.always(announce.serving(settings, interface, server.listeners.addresses, server.pid))
+        server.notifier.ready(server.pid)
+        self._upgrades.serves()
 
-    def _follow(self, generation: int) -> None:
-        """The new generation's log is the server's log from now on."""
-        log = self._generations[generation].heritage.log("parent")
-        self._log = self._family.log = self._performer.log = log
-        children = self._generations[generation].shape.children
-        count = "1 child is" if children == 1 else f"{children} children are"
-        self._log.info(f"reloaded: generation {generation} serves; {count} replaced one by one")
+    def _tell_supervisor(self, census: Census) -> None:
+        self._server.notifier.status(announce.status(self._server, census))
 
     def _forget_generations(self) -> None:
         """Close the logs of generations that have no process left and will get none."""
-        in_use = {self._memory.current, self._memory.candidate, self._wanted}
-        if self._memory.settled >= self._wanted:
-            in_use.discard(self._wanted)
-            in_use.add(self._memory.current)
-        in_use |= set(self._family.templates) | {generation for generation, _ in self._family.children}
-        for number in set(self._generations) - in_use:
-            self._generations.pop(number).logs.close()
+        server = self._server
+        in_use = {server.memory.current, server.memory.candidate, server.wanted}
+        if server.memory.settled >= server.wanted:
+            in_use.discard(server.wanted)
+            in_use.add(server.memory.current)
+        in_use |= set(server.family.templates) | {generation for generation, _ in server.family.children}
+        for number in set(server.generations) - in_use:
+            server.generations.pop(number).logs.close()
 
     def _abandon(self) -> None:
         """In a freshly forked template: let go of the parent's descriptors but for listeners and logs."""
+        family = self._server.family
         self._selector.close()
         self._signals.abandon()
-        for peer in (*self._family.templates.values(), *self._family.children.values(), *self._family.gone):
+        self._server.bell.abandon()
+        self._upgrades.abandon()
+        if self._control is not None:
+            self._control.abandon()
+        for peer in (*family.templates.values(), *family.children.values(), *family.gone):
             peer.channel.close()
-        for child in self._family.children.values():
+        for child in family.children.values():
             if child.pidfd is not None:
                 os.close(child.pidfd)
         self._abandon_more()

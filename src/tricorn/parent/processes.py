@@ -17,7 +17,7 @@ from typing import Final
 from tricorn.child import streams
 from tricorn.child.channel import Channel
 from tricorn.child.heritage import Heritage
-from tricorn.child.messages import FROM_CHILD, FromChild, RetireNow, ToChild
+from tricorn.child.messages import FROM_CHILD, FromChild, Reopen, RetireNow, ToChild
 from tricorn.policy.census import ChildState, TemplateState
 from tricorn.template import main
 from tricorn.template.messages import FROM_TEMPLATE, Drop, Fork, FromTemplate, ToTemplate
@@ -67,7 +67,11 @@ class ChildHandle:
     silent_since: float | None = None
     """When its channel came to an end."""
     words: int = 0
-    """How many records it has sent."""
+    """How many records it has sent since it was last recalled."""
+    born: float = 0.0
+    """When it was ordered."""
+    asked: str = ""
+    """Why it is to be replaced; it asked for that itself, or the operator did."""
     orphaned: bool = field(default=False)
     """Its template is gone, so nobody but the parent can reap it."""
 
@@ -122,7 +126,7 @@ def order_child(template: TemplateHandle, slot: int, now: float) -> ChildHandle:
         raise
     finally:
         theirs.close()
-    return ChildHandle(template.generation, slot, template, Channel(ours, FROM_CHILD), now)
+    return ChildHandle(template.generation, slot, template, Channel(ours, FROM_CHILD), now, born=now)
 
 
 def tell_drop(template: TemplateHandle) -> None:
@@ -130,15 +134,25 @@ def tell_drop(template: TemplateHandle) -> None:
     template.channel.send(Drop())
 
 
-def tell_retire(child: ChildHandle) -> None:
-    """Ask a child to retire; one that is still importing hears a signal sooner than a word."""
+def tell(child: ChildHandle, word: ToChild) -> None:
+    """Tell a child something; one that does not listen is dead, or dying, and its end is reported soon."""
     try:
-        child.channel.send(RetireNow())
+        child.channel.send(word)
     except OSError:
-        # It is dead, or dying: its end is reported soon.
         return
+
+
+def tell_retire(child: ChildHandle, *, sweep: bool) -> None:
+    """Ask a child to retire; one that is still importing hears a signal sooner than a word."""
+    tell(child, RetireNow(sweep))
     if child.state is ChildState.STARTING:
         _signal(child, signal.SIGTERM)
+
+
+def hand_logs(peer: ChildHandle | TemplateHandle, error: int | None, access: int | None) -> None:
+    """Have a process write to other log files: descriptors of those that were opened anew. Raises OSError."""
+    descriptors = [fd for fd in (error, access) if fd is not None]
+    peer.channel.send(Reopen(error is not None, access is not None), descriptors)
 
 
 def kill_child(child: ChildHandle, reason: str) -> None:

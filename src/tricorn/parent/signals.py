@@ -17,6 +17,10 @@ class Word(Enum):
     STOP = "stop"
     STOP_AT_ONCE = "stop at once"
     RELOAD = "reload"
+    REOPEN_LOGS = "reopen logs"
+    UPGRADE = "upgrade"
+    MORE = "more"
+    FEWER = "fewer"
     REAP = "reap"
     NOTHING = "nothing"
 
@@ -35,8 +39,10 @@ TABLE: Final = (
     Meaning(signal.SIGINT, Word.STOP, "as TERM; what Ctrl-C sends"),
     Meaning(signal.SIGQUIT, Word.STOP_AT_ONCE, "stop at once"),
     Meaning(signal.SIGHUP, Word.RELOAD, "reload configuration and application"),
-    Meaning(signal.SIGUSR1, Word.NOTHING, "reserved for reopening the logs; does nothing yet"),
-    Meaning(signal.SIGUSR2, Word.NOTHING, "does nothing"),
+    Meaning(signal.SIGUSR1, Word.REOPEN_LOGS, "reopen the log files"),
+    Meaning(signal.SIGUSR2, Word.UPGRADE, "start the program anew with the same sockets, and leave when it serves"),
+    Meaning(signal.SIGTTIN, Word.MORE, "raise the limit by one child"),
+    Meaning(signal.SIGTTOU, Word.FEWER, "lower the limit by one child"),
     Meaning(signal.SIGWINCH, Word.NOTHING, "does nothing; a resized terminal sends it"),
     Meaning(signal.SIGCHLD, Word.REAP, "a process below has ended"),
 )

@@ -19,6 +19,8 @@ from types import FrameType
 from tricorn.child import serve
 from tricorn.child.channel import Channel, ProtocolError
 from tricorn.child.heritage import Heritage
+from tricorn.child.messages import Reopen
+from tricorn.child.reopening import reopen
 from tricorn.child.signals import do_nothing, reclaim, shield
 from tricorn.child.title import set_title
 from tricorn.config.settings import Preload
@@ -29,6 +31,7 @@ from tricorn.template.application import Loaded
 from tricorn.template.fork import Birth, fork_child, open_pidfd, reap
 from tricorn.template.messages import (
     TO_TEMPLATE,
+    Drop,
     Fork,
     Forked,
     ForkFailed,
@@ -182,8 +185,11 @@ class _Template:
 
     def _obey(self) -> Birth | None:
         for order in self._channel.receive():
-            if not isinstance(order, Fork):
+            if isinstance(order, Drop):
                 self._drop()
+                continue
+            if isinstance(order, Reopen):
+                reopen(self._heritage.logs, order, self._channel)
                 continue
             end = socket.socket(fileno=self._channel.take_descriptor())
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tricorn.child.messages import Reopen
+
 # From the template.
 
 
@@ -73,5 +75,5 @@ class Drop:
     """Fork no more; leave when the last child was reaped."""
 
 
-ToTemplate = Fork | Drop
-TO_TEMPLATE = (Fork, Drop)
+ToTemplate = Fork | Drop | Reopen
+TO_TEMPLATE = (Fork, Drop, Reopen)
