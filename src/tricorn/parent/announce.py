@@ -9,7 +9,7 @@ from tricorn.version import installed_version
 def serving(settings: Settings, interface: str, addresses: tuple[str, ...], pid: int) -> str:
     """What is served, where, how, by whom."""
     capacity = settings.capacity
-    children = _count(capacity.children, "child", "children")
+    children = _count(capacity.start, "child", "children")
     threads = _count(capacity.threads_per_child, "thread", "threads")
     return (
         f"tricorn {installed_version()} serves {settings.application.reference} ({(interface or 'wsgi').upper()}) "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tricorn.child.heritage import Heritage
 from tricorn.config.settings import Preload, Settings
@@ -46,7 +47,7 @@ def make_generation(number: int, settings: Settings, listeners: tuple[int, ...])
         TricornError: a log cannot be opened, or there is no memory.
     """
     capacity = settings.capacity
-    slots = capacity.children + max(capacity.children, _LEAST_SPARE_SLOTS)
+    slots = capacity.start + max(capacity.start, _LEAST_SPARE_SLOTS)
     logs = open_logs(settings.logs)
     try:
         scoreboard = make(slots, select(settings.mpm).threads(capacity))
@@ -54,7 +55,7 @@ def make_generation(number: int, settings: Settings, listeners: tuple[int, ...])
         logs.close()
         raise
     shape = Shape(
-        children=capacity.children,
+        children=capacity.start,
         slots=slots,
         start_timeout=settings.lifecycle.start_timeout,
         graceful_timeout=settings.lifecycle.graceful_timeout,
@@ -72,3 +73,9 @@ def check_reloadable(before: Settings, after: Settings) -> None:
         )
     if after.lifecycle.pid_file != before.lifecycle.pid_file:
         raise ConfigError("pid_file cannot change in a reload; restart the server for that")
+    if _control(after) != _control(before):
+        raise ConfigError("control_socket cannot change in a reload; restart the server for that")
+
+
+def _control(settings: Settings) -> tuple[Path | None, Path | None]:
+    return settings.lifecycle.control_socket, settings.lifecycle.control_directory
