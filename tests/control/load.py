@@ -28,6 +28,8 @@ from tricorn.testing import Server
 
 PATIENCE = 20.0
 """Seconds without an answer after which a request is lost."""
+MEAN_OF_A_CONNECTION = 60
+"""Requests on one connection, in the mean, until the client itself asks for its end: so that new children get their share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,11 @@ class Client(threading.Thread):
         """The method, the segments to send, and how the answer must begin."""
         chance = self._chance
         wait = f"&{chance.randint(1, 4)}" if chance.random() < 0.2 else ""
+        fields = "Host: here\r\n" + ("Connection: close\r\n" if chance.random() < 1 / MEAN_OF_A_CONNECTION else "")
         if chance.random() < 0.6:
-            return "GET", [f"GET /?{name}{wait} HTTP/1.1\r\nHost: here\r\n\r\n".encode()], _expected(name, b"")
+            return "GET", [f"GET /?{name}{wait} HTTP/1.1\r\n{fields}\r\n".encode()], _expected(name, b"")
         body = chance.randbytes(chance.choice([1, 100, 3000, 20000]))
-        start = f"POST /?{name}{wait} HTTP/1.1\r\nHost: here\r\n"
+        start = f"POST /?{name}{wait} HTTP/1.1\r\n{fields}"
         if chance.random() < 0.2:
             framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
             request = start.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + framed

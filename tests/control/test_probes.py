@@ -91,9 +91,8 @@ class Probes:
         self._thread.join()
 
 
-@pytest.mark.parametrize("preload", ["auto", "off"])
-def test_a_reload_of_code_that_is_slow_to_import(start: Start, site: Path, preload: str) -> None:
-    server = start("--preload", preload)
+def probe_a_slow_reload(server: Server, site: Path) -> None:
+    """Reload code that takes its time to import, asking all the while."""
     told = site / "told.py"
     slow = f'import time\ntime.sleep({IMPORT})\nWORD = "second"'
     told.write_text(told.read_text().replace('WORD = "first"', slow))
@@ -102,7 +101,6 @@ def test_a_reload_of_code_that_is_slow_to_import(start: Start, site: Path, prelo
         server.signal(signal.SIGHUP)
         server.log.wait_for("reloaded: generation 2 serves", timeout=30)
         took = time.monotonic() - began
-        # One child of the new generation after the other; without preloading, each imports for itself.
         until(lambda: len(server.processes()) == 4, "the old generation has left", timeout=30)
         seen = len(probes.sent)
         until(lambda: len(probes.sent) > seen + 5, "the new one is asked")
@@ -111,6 +109,15 @@ def test_a_reload_of_code_that_is_slow_to_import(start: Start, site: Path, prelo
     assert outcomes[-1] == "second"
     assert took >= IMPORT
     assert len(outcomes) >= IMPORT / PERIOD * 0.5, "it was probed all the while"
+
+
+def test_a_reload_of_code_that_is_slow_to_import(start: Start, site: Path) -> None:
+    probe_a_slow_reload(start(), site)
+
+
+def test_a_reload_of_code_that_each_child_imports_slowly(site: Path) -> None:
+    with Server("told", options=("--workers", "2", "--preload", "off"), directory=site) as server:
+        probe_a_slow_reload(server, site)
 
 
 def one_place(mpm: str) -> tuple[str, ...]:
