@@ -1,7 +1,7 @@
 """A small Flask application: a guest book in memory.
 
 Serve it with one process, because the entries live in that process:
-tricorn serve examples/flask_app.py:app --mpm event --start-servers 1
+tricorn serve examples/flask_app.py:app --mpm event --workers 1
 """
 
 from __future__ import annotations

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from tricorn.control.client import Conversation
+from tricorn.control.messages import Request, Verb
 from tricorn.testing import Server
 
 T = TypeVar("T")
@@ -49,3 +55,33 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
     except OSError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a verb of the command line had to say."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def data(self) -> Any:
+        """The JSON object that `--json` asked for."""
+        return json.loads(self.out)
+
+
+def tell(control: Path, *words: str, timeout: float = 40.0) -> Told:
+    """A verb and its options on the command line, for the server at the control socket."""
+    command = [sys.executable, "-m", "tricorn", *words, "--socket", str(control)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return Told(done.returncode, done.stdout, done.stderr)
+
+
+def status(control: Path) -> Mapping[str, Any]:
+    """The server's status, without starting a process for it."""
+    with Conversation(control) as conversation:
+        done = conversation.ask(Request(Verb.STATUS), lambda _: None, time.monotonic() + 15)
+    assert done is not None
+    assert done.outcome.code == 0, done
+    return done.data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,10 +40,17 @@ def site(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.fixture
+def control() -> Iterator[Path]:
+    """Where a control socket may be made; short, as the paths of sockets have to be."""
+    with tempfile.TemporaryDirectory(prefix="tricorn-control-") as directory:
+        yield Path(directory, "socket")
+
+
 def make(site: Path, mpm: str, *options: str, application: str = "told", **more: Any) -> Server:
     """A server that was not started; two children, and two threads where there are threads."""
     threads = () if mpm == "prefork" else ("--threads-per-child", "2")
-    mine = ("--start-servers", str(CHILDREN), *threads, "--graceful-timeout", "10", "--log-level", "debug")
+    mine = ("--workers", str(CHILDREN), *threads, "--graceful-timeout", "10", "--log-level", "debug")
     return Server(application, mpm=mpm, options=(*mine, *options), directory=site, **more)
 
 

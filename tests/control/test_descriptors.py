@@ -45,5 +45,5 @@ class Poor(Server):
 
 
 def test_too_low_a_hard_limit_is_told(site: Path) -> None:
-    with Poor("told", options=("--start-servers", "1", "--max-open-connections", "5000"), directory=site) as server:
+    with Poor("told", options=("--workers", "1", "--max-open-connections", "5000"), directory=site) as server:
         assert "may need 10257 descriptors in a child, and 300 are allowed" in server.log.text()

@@ -91,19 +91,19 @@ def test_a_child_that_cannot_start_is_a_canary(start: Start, site: Path) -> None
 
 def test_numbers_change_and_a_bad_configuration_is_refused(launch: Start, site: Path) -> None:
     file = site / "tricorn.toml"
-    file.write_text("[event]\nstart_servers = 1\nthreads_per_child = 1\n")
+    file.write_text("[event]\nworkers = 1\nthreads_per_child = 1\n")
     server = Server("told", directory=site)
     with server:
         first = server.child_pids()
         assert len(first) == 1
-        file.write_text("[event]\nstart_servers = 3\nthreads_per_child = 4\n")
+        file.write_text("[event]\nworkers = 3\nthreads_per_child = 4\n")
         server.signal(signal.SIGHUP)
         server.log.wait_for("reloaded: generation 2 serves")
         until(
             lambda: len(server.child_pids()) == 3 and first[0] not in server.child_pids(),
             "there are three children, all of them new",
         )
-        file.write_text("[event]\nstart_servers = 'many'\n")
+        file.write_text("[event]\nworkers = 'many'\n")
         server.signal(signal.SIGHUP)
         server.log.wait_for("the reload is refused, nothing changes")
         assert len(server.child_pids()) == 3
@@ -114,7 +114,7 @@ def test_numbers_change_and_a_bad_configuration_is_refused(launch: Start, site: 
 
 def test_the_mpm_can_change(site: Path) -> None:
     file = site / "tricorn.toml"
-    file.write_text('mpm = "worker"\n[prefork]\nstart_servers = 3\n[worker]\nstart_servers = 1\n')
+    file.write_text('mpm = "worker"\n[prefork]\nworkers = 3\n[worker]\nworkers = 1\n')
     server = Server("told", directory=site)
     server.options = ()
     command = server.command()
@@ -175,7 +175,7 @@ class Keeping(Load):
 
 def test_kept_alive_connections_are_ended_without_losing_a_request(site: Path, mpm: str) -> None:
     # One more child or thread than clients, so that nobody waits for a keep-alive to end.
-    children = ("--start-servers", "4") if mpm == "prefork" else ("--start-servers", "2", "--threads-per-child", "4")
+    children = ("--workers", "4") if mpm == "prefork" else ("--workers", "2", "--threads-per-child", "4")
     with Server("told", mpm=mpm, options=children, directory=site) as server:
         with Keeping(server) as first, Keeping(server) as second, Keeping(server) as third:
             for generation in (2, 3):

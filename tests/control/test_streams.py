@@ -35,7 +35,7 @@ def test_streams_that_are_closed_or_full(site: Path, redirection: str) -> None:
         "import os, sys\nfrom told import application\nsys.stdout and sys.stdout.write('x' * 100)\n"
     )
     port = free_port()
-    serve = f"exec {sys.executable} -m tricorn serve prints --bind 127.0.0.1:{port} --error-log log --start-servers 1"
+    serve = f"exec {sys.executable} -m tricorn serve prints --bind 127.0.0.1:{port} --error-log log --workers 1"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = ["/bin/sh", "-c", f"{serve} {redirection}"]
     process = subprocess.Popen(command, cwd=site, env=environment, start_new_session=True)
@@ -72,7 +72,7 @@ def test_an_application_that_takes_standard_output_away(start: Start, site: Path
 def test_an_access_log_that_nobody_reads_does_not_hold_up_a_stop(start: Start, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    server = start("--access-log", str(tmp_path / "pipe"), "--start-servers", "1")
+    server = start("--access-log", str(tmp_path / "pipe"), "--workers", "1")
     connection = http.client.HTTPConnection(*server.address, timeout=10)
     for _ in range(1500):
         connection.request("GET", "/word")

@@ -19,10 +19,11 @@ from tricorn.config.directives.shape import EVERY_MPM, Directive
 from tricorn.config.kinds import Account, Boolean, Choice, Integer, Kind, Octal, Seconds, Size, Text
 from tricorn.config.read_timeouts import STAGES, ReadTimeouts
 from tricorn.config.settings import InheritedAddress, Mpm, Rate, TcpAddress, UnixAddress
+from tricorn.config.shares import Share, SizeOrShare
 
 MILLISECONDS = st.integers(1, 80_000_000).map(lambda number: round(number / 1000, 3))
 WORDS = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters=",\n"), min_size=1, max_size=20)
-PATHS = WORDS.filter(lambda text: text == text.strip() and text.lower() not in {"none", "off", "-"})
+PATHS = WORDS.filter(lambda text: text == text.strip() and text.lower() not in {"none", "off", "auto", "-"})
 RATES = st.one_of(
     st.just(Rate(0.0, None, None)),
     MILLISECONDS.map(lambda seconds: Rate(seconds, None, None)),
@@ -37,6 +38,16 @@ ADDRESSES = st.one_of(
     st.builds(TcpAddress, st.sampled_from(["", "127.0.0.1", "::1", "a-b.example"]), st.integers(0, 65535)),
     st.builds(UnixAddress, st.from_regex(r"/[a-z/.:]{1,30}", fullmatch=True).filter(lambda path: path[:2] != "//")),
     st.builds(InheritedAddress, st.integers(0, 9999)),
+)
+
+
+BAND = (
+    "start_servers",
+    "min_spare_servers",
+    "max_spare_servers",
+    "min_spare_threads",
+    "max_spare_threads",
+    "max_request_workers",
 )
 
 
@@ -56,6 +67,8 @@ def values(kind: Kind[Any]) -> st.SearchStrategy[Any]:
             return st.dictionaries(st.sampled_from(STAGES), RATES, min_size=1)
         case Integer() | Size():
             return st.integers(kind.least, kind.most)
+        case SizeOrShare():
+            return st.one_of(values(kind.size), st.integers(1, 100).map(Share))
         case Seconds():
             return st.integers(int(kind.least * 1000), int(kind.most * 1000)).map(lambda number: number / 1000)
         case Octal():
@@ -104,6 +117,10 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
             sensible["max_open_connections"] = 1_000_000
         if mpm is Mpm.PREFORK:
             sensible.pop("threads_per_child", None)
+        for name in BAND:  # test_config_capacity draws those that agree
+            sensible.pop(name, None)
+        if "max_child_memory" in sensible:
+            sensible["max_child_memory"] += 1 << 20
         first.variables = {
             by_name()[name].variable(): by_name()[name].kind.to_text(value)
             for name, value in sensible.items()
@@ -115,7 +132,7 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
         assert second.configure(app=None).settings == before.settings
 
 
-SOURCES = ("--start-servers", "TRICORN_START_SERVERS", "WEB_CONCURRENCY", "tricorn.toml")
+SOURCES = ("--workers", "TRICORN_WORKERS", "WEB_CONCURRENCY", "tricorn.toml")
 
 
 @given(st.dictionaries(st.sampled_from(SOURCES), st.integers(1, 2048)), st.sampled_from(EVERY_MPM), st.booleans())
@@ -128,15 +145,15 @@ def test_the_strongest_source_wins(said: dict[str, int], mpm: Mpm, by_name_of_mp
             if source.startswith("--"):
                 words += [source, str(value)]
             elif source == "tricorn.toml":
-                world.write(f"[{mpm.value}]\nstart_servers = {value}\n")
+                world.write(f"[{mpm.value}]\nworkers = {value}\n")
             elif source.startswith("TRICORN_") and by_name_of_mpm:
-                world.variables[f"TRICORN_{mpm.name}_START_SERVERS"] = str(value)
+                world.variables[f"TRICORN_{mpm.name}_WORKERS"] = str(value)
             else:
                 world.variables[source] = str(value)
         configuration = world.configure(*words)
         strongest = next((said[source] for source in SOURCES if source in said), 7 if mpm is Mpm.PREFORK else 3)
-        assert configuration.settings.capacity.children == strongest
-        assert configuration.resolution.in_force["start_servers"].is_default == (not said)
+        assert configuration.settings.capacity.start == strongest
+        assert configuration.resolution.in_force["workers"].is_default == (not said)
 
 
 STAGED = st.dictionaries(st.sampled_from(STAGES), st.integers(1, 99), min_size=1)

@@ -20,9 +20,9 @@ APPS = Path(__file__).parent / "apps"
 MPMS = ("prefork", "worker", "event")
 # Small numbers, so that what holds a child or a thread too long is seen.
 CAPACITY = {
-    "prefork": ("--start-servers", "4"),
-    "worker": ("--start-servers", "2", "--threads-per-child", "4"),
-    "event": ("--start-servers", "2", "--threads-per-child", "2"),
+    "prefork": ("--workers", "4"),
+    "worker": ("--workers", "2", "--threads-per-child", "4"),
+    "event": ("--workers", "2", "--threads-per-child", "2"),
 }
 
 

@@ -135,9 +135,9 @@ def test_keep_alive_can_be_turned_off(start: Start) -> None:
 
 def test_a_child_is_replaced_after_its_number_of_connections(start: Start, mpm: str) -> None:
     capacity = {
-        "prefork": ("--start-servers=1",),
-        "worker": ("--start-servers=1", "--threads-per-child=2"),
-        "event": ("--start-servers=1", "--threads-per-child=2"),
+        "prefork": ("--workers=1",),
+        "worker": ("--workers=1", "--threads-per-child=2"),
+        "event": ("--workers=1", "--threads-per-child=2"),
     }
     server = start(Serving("plain.py:application", options=("--max-connections-per-child=10",), capacity=capacity))
     pids = set()

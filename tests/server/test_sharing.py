@@ -12,14 +12,14 @@ from tests.server.client import Client, chunked, request
 from tests.server.conftest import Serving, Start
 
 ONE_THREAD = {
-    "prefork": ("--start-servers=2",),
-    "worker": ("--start-servers=1", "--threads-per-child=2"),
-    "event": ("--start-servers=1", "--threads-per-child=1"),
+    "prefork": ("--workers=2",),
+    "worker": ("--workers=1", "--threads-per-child=2"),
+    "event": ("--workers=1", "--threads-per-child=1"),
 }
 FOUR_CHILDREN = {
-    "prefork": ("--start-servers=4",),
-    "worker": ("--start-servers=4", "--threads-per-child=4"),
-    "event": ("--start-servers=4", "--threads-per-child=2"),
+    "prefork": ("--workers=4",),
+    "worker": ("--workers=4", "--threads-per-child=4"),
+    "event": ("--workers=4", "--threads-per-child=2"),
 }
 CONNECTIONS = {"prefork": 4, "worker": 16, "event": 64}
 """As many as the four children can hold at once."""
@@ -58,7 +58,7 @@ def test_slow_senders_hold_no_thread_under_event(start: Start, mpm: str, sent: b
     else:  # one process or thread is held by each, and one more is free
         waiting, capacity = (
             3,
-            {"prefork": ("--start-servers=4",), "worker": ("--start-servers=1", "--threads-per-child=4")},
+            {"prefork": ("--workers=4",), "worker": ("--workers=1", "--threads-per-child=4")},
         )
     server = start(Serving("plain.py:application", capacity=capacity))
     with ExitStack() as stack:
@@ -87,9 +87,9 @@ def test_uploads_are_gathered_while_the_only_thread_is_busy(start: Start, mpm: s
 
 def test_connections_beyond_the_bound_wait_their_turn(start: Start, mpm: str) -> None:
     capacity = {
-        "prefork": ("--start-servers=1",),
-        "worker": ("--start-servers=1", "--threads-per-child=2"),
-        "event": ("--start-servers=1", "--threads-per-child=2", "--max-open-connections=4"),
+        "prefork": ("--workers=1",),
+        "worker": ("--workers=1", "--threads-per-child=2"),
+        "event": ("--workers=1", "--threads-per-child=2", "--max-open-connections=4"),
     }
     holds = {"prefork": 1, "worker": 2, "event": 4}[mpm]
     server = start(Serving("plain.py:application", capacity=capacity))

@@ -14,9 +14,9 @@ from tricorn.testing import Server
 
 # One child, so that what the probe remembers of one request is there in the next.
 ALONE = {
-    "prefork": ("--start-servers=1",),
-    "worker": ("--start-servers=1", "--threads-per-child=2"),
-    "event": ("--start-servers=1", "--threads-per-child=2"),
+    "prefork": ("--workers=1",),
+    "worker": ("--workers=1", "--threads-per-child=2"),
+    "event": ("--workers=1", "--threads-per-child=2"),
 }
 SERVING = Serving("wsgi_probe.py:application", options=("--request-memory=1K",), capacity=ALONE)
 

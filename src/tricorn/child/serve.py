@@ -77,7 +77,7 @@ def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[
     gateway = Wsgi(
         application,
         multithread=settings.capacity.threads_per_child > 1,
-        multiprocess=settings.capacity.children > 1,
+        multiprocess=settings.capacity.most > 1,
         script_name=settings.gateway.root_path,
         errors=ErrorsStream(heritage.log(who)),
     )

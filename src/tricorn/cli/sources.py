@@ -31,7 +31,7 @@ class Sources:
 
     def configure(self) -> Configuration:
         """Read them all. Raises ConfigError."""
-        return configure(self.line, self.variables, self.directory, gather(), systems_of)
+        return configure(self.line, self.variables, self.directory, gather(self.variables), systems_of)
 
 
 def systems_of(mpm: Mpm) -> Collection[str]:

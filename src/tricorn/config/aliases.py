@@ -43,8 +43,10 @@ STRICT = (
 )
 DIRTY = "there are no processes for long tasks beside the children: use a task queue"
 HTTP2 = "HTTP/2 is not spoken yet: clients and proxies use HTTP/1.1"
-CONTROL = "there is no control socket of this kind: use signals (HUP reloads, TERM stops)"
-JITTER = "children that reach their limit together are replaced one after another, so no chance is added to the limit"
+JITTER = (
+    "chance is built in: each child draws its own number from the last tenth below max_requests_per_child, and children"
+    " are replaced one after another"
+)
 LOGGING = "the server does not write its log through Python's logging; configure logging in the application"
 
 # Options, whether they take a value, the verdict, the sentence.
@@ -53,13 +55,6 @@ GROUPS: tuple[tuple[str, bool, Verdict, str], ...] = (
     ("--host --port", True, Verdict.TRANSLATED, "together they are --listen HOST:PORT"),
     ("--uds", True, Verdict.TRANSLATED, "it is --listen unix:PATH"),
     ("--fd", True, Verdict.TRANSLATED, "it is --listen fd://N"),
-    (
-        "--max-requests --limit-max-requests",
-        True,
-        Verdict.TRANSLATED,
-        ("it is taken as max_connections_per_child, which counts connections and not requests: with kept-alive"
-        " connections a child lives longer"),
-    ),
     ("--protocol", True, Verdict.TRANSLATED, "only http is spoken"),
     (
         "-t --timeout",
@@ -125,8 +120,8 @@ GROUPS: tuple[tuple[str, bool, Verdict, str], ...] = (
     ("--no-date-header", False, Verdict.MISSING, "the Date field is always sent, as HTTP asks for"),
     ("--dirty-app --dirty-workers --dirty-timeout --dirty-threads --dirty-graceful-timeout", True, Verdict.REFUSED,
      DIRTY),
-    ("--control-socket --control-socket-mode", True, Verdict.MISSING, CONTROL),
-    ("--no-control-socket", False, Verdict.NEEDLESS, CONTROL),
+    ("--control-socket-mode", True, Verdict.NEEDLESS, ("the control socket is for its owner and root only, since whoever"
+     " reaches it can stop the server")),
 )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tricorn.config.capacity import automatic_children
+from tricorn.config.capacity import asked_of, in_children, sizes
 from tricorn.config.check import FORMATS
-from tricorn.config.directives import lifecycle, requests, serving
+from tricorn.config.directives import capacity, children, lifecycle, requests, serving
 from tricorn.config.directives.shape import Directive
 from tricorn.config.machine import Machine
 from tricorn.config.resolve import Resolution
@@ -25,12 +25,14 @@ from tricorn.config.settings import (
     Limits,
     Listen,
     Logs,
+    Memory,
     Mpm,
     Settings,
     Spool,
     Timeouts,
     UnixAddress,
 )
+from tricorn.config.shares import Share
 from tricorn.errors import ConfigError
 
 Account = Directive[str | int | None]
@@ -40,6 +42,7 @@ Lookup = Callable[[Resolution, Account], int | None]
 def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
     """Make settings of checked values. `directory` is where relative paths begin. Raises ConfigError."""
     rates = values.value(requests.REQUEST_READ_TIMEOUT)
+    control = values.value(lifecycle.CONTROL_SOCKET)
     return Settings(
         application=Application(
             reference=values.value(serving.APP) or "",
@@ -54,7 +57,8 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             unix_socket_user=reachable(values, serving.UNIX_SOCKET_USER, user_number, machine.user, machine),
             unix_socket_group=group_number(values, serving.UNIX_SOCKET_GROUP),
         ),
-        capacity=capacity(values, machine.cpus),
+        capacity=capacity_of(values, machine.cpus),
+        memory=memory_of(values, machine.memory),
         limits=Limits(
             request_line=values.value(requests.LIMIT_REQUEST_LINE),
             fields=values.value(requests.LIMIT_REQUEST_FIELDS),
@@ -96,6 +100,10 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             preload=values.value(lifecycle.PRELOAD),
             warm_up=values.value(lifecycle.WARM_UP),
             pid_file=path_or_none(values.value(lifecycle.PID_FILE), directory),
+            drain_delay=values.value(lifecycle.DRAIN_DELAY),
+            max_child_lifetime=values.value(children.MAX_CHILD_LIFETIME),
+            control_socket=None if control == lifecycle.AUTO else path_or_none(control, directory),
+            control_directory=machine.control_directory if control == lifecycle.AUTO else None,
         ),
         gateway=Gateway(
             root_path=values.value(requests.ROOT_PATH),
@@ -104,16 +112,31 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
     )
 
 
-def capacity(values: Resolution, cpus: int) -> Capacity:
+def capacity_of(values: Resolution, cpus: int) -> Capacity:
     """The numbers of the selected MPM."""
-    threads = values.value(serving.THREADS_PER_CHILD)
-    event = values.mpm is Mpm.EVENT
+    threads = values.value(capacity.THREADS_PER_CHILD)
+    found = sizes(values.mpm, cpus, threads, asked_of(values, values.mpm))
+    most = found.limit.value // threads
+    least = most if found.fixed else in_children(found.min_spare.value, threads)
     return Capacity(
-        children=values.value(serving.START_SERVERS) or automatic_children(values.mpm, cpus),
+        start=found.start.value,
+        least=least or 1,
+        most=most,
+        min_spare=found.min_spare.value,
+        max_spare=found.max_spare.value,
         threads_per_child=threads,
-        max_connections_per_child=values.value(serving.MAX_CONNECTIONS_PER_CHILD),
-        max_open_connections=values.value(serving.MAX_OPEN_CONNECTIONS) if event else threads,
+        max_connections_per_child=values.value(children.MAX_CONNECTIONS_PER_CHILD),
+        max_requests_per_child=values.value(children.MAX_REQUESTS_PER_CHILD),
+        max_open_connections=values.value(capacity.MAX_OPEN_CONNECTIONS) if values.mpm is Mpm.EVENT else threads,
     )
+
+
+def memory_of(values: Resolution, memory: int | None) -> Memory:
+    """The bounds of memory in bytes, where `memory` is what the server may use; a share of the unknown is no limit."""
+    limit = values.value(capacity.MEMORY_LIMIT)
+    if isinstance(limit, Share):
+        limit = None if memory is None else limit.of(memory)
+    return Memory(limit=limit, child=values.value(children.MAX_CHILD_MEMORY))
 
 
 def identity(values: Resolution, machine: Machine) -> Identity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from tricorn.config.addresses import AddressKind
+from tricorn.config.check_capacity import check_capacity, check_memory
 from tricorn.config.directives import lifecycle, requests, serving
 from tricorn.config.directives.shape import EVERY_MPM
 from tricorn.config.machine import Machine
@@ -27,6 +28,7 @@ def contradictions(resolution: Resolution, machine: Machine, systems: Systems) -
         *check_application(resolution),
         *check_mpm(resolution, machine.platform, systems),
         *(sentence for mpm in resolution.of_mpm for sentence in check_capacity(resolution, mpm)),
+        *check_memory(resolution, machine),
         *check_addresses(resolution),
         *check_limits(resolution),
         *check_access_log_format(resolution),
@@ -62,26 +64,6 @@ def check_mpm(resolution: Resolution, platform: str, systems: Systems) -> list[s
     instead = f"use --mpm {' or --mpm '.join(others)} instead" if others else "no MPM runs on it"
     mpm = resolution.stated(serving.MPM)
     return [f"{mpm}: the {resolution.mpm.value} MPM does not run on this system ({platform}): {instead}."]
-
-
-def check_capacity(resolution: Resolution, mpm: Mpm) -> list[str]:
-    """The numbers of one MPM agree."""
-    sentences = []
-    threads = resolution.stated(serving.THREADS_PER_CHILD, mpm)
-    if mpm is Mpm.PREFORK and threads.value != 1:
-        sentences.append(
-            f"{threads}: threads_per_child cannot be {threads.value} under the prefork MPM, whose children have one"
-            " thread. Allowed is 1: raise start_servers for more requests at once, or select --mpm event or worker."
-        )
-    if mpm is Mpm.EVENT:
-        connections = resolution.stated(serving.MAX_OPEN_CONNECTIONS, mpm)
-        if connections.value < threads.value:
-            sentences.append(
-                f"{connections}: max_open_connections cannot be {connections.value}, below the threads_per_child of"
-                f" {threads.value} ({threads}), since some threads could never get a request. Allowed is"
-                f" {threads.value} or more."
-            )
-    return sentences
 
 
 def check_addresses(resolution: Resolution) -> list[str]:

@@ -102,7 +102,6 @@ def read(line: CommandLine, variables: Mapping[str, str]) -> Layer:
             layer.warnings.append(f"{origin_of(given)} has no effect: {alias.sentence}.")
     translate_addresses(layer, line.options, variables)
     translate_worker_class(layer, line.options)
-    translate_max_requests(layer, line.options)
     for given in line.options:
         if given.flag == "--protocol" and given.text != "http":
             layer.problems.append(
@@ -175,12 +174,3 @@ def translate_worker_class(layer: Layer, options: Sequence[Given]) -> None:
             f"{origin}: the worker class cannot be {quoted(given)}. Allowed is sync (the prefork MPM), gthread (event);"
             " own classes of gunicorn cannot run here. Or select the MPM with --mpm."
         )
-
-
-def translate_max_requests(layer: Layer, options: Sequence[Given]) -> None:
-    """--max-requests becomes `max_connections_per_child`, with a warning that the two do not count the same."""
-    given = last(options, "--max-requests", "--limit-max-requests")
-    if given is not None:
-        layer.add(by_name()["max_connections_per_child"], given.text or "", origin_of(given))
-        if given.text != "0":
-            layer.warnings.append(f"{origin_of(given)}: {aliases()[given.flag].sentence}.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from tricorn.config import commandline, environment, file
 from tricorn.config.build import build
 from tricorn.config.check import Systems, contradictions
+from tricorn.config.check_capacity import memory_warnings
 from tricorn.config.commandline import CommandLine
 from tricorn.config.machine import Machine
 from tricorn.config.resolve import Resolution, resolve
@@ -23,6 +24,8 @@ class Configuration:
     settings: Settings
     resolution: Resolution
     warnings: tuple[str, ...]
+    machine: Machine
+    """The machine that automatic values were made for."""
     file: Path | None
     """The file that was read, as the operator knows it."""
 
@@ -42,6 +45,7 @@ def configure(
     ]
     if document is not None:
         layers.append(file.read(document))
+    layers.append(environment.read_surroundings(variables))
     resolution, problems = resolve(layers)
     problems = [problem for layer in layers for problem in layer.problems] + problems
     # Contradictions are looked for only among values that could all be read, lest defaults be blamed.
@@ -51,6 +55,10 @@ def configure(
     return Configuration(
         settings=build(resolution, machine, directory),
         resolution=resolution,
-        warnings=tuple(warning for layer in layers for warning in layer.warnings),
+        warnings=(
+            *(warning for layer in layers for warning in layer.warnings),
+            *memory_warnings(resolution, machine),
+        ),
+        machine=machine,
         file=None if document is None else document.path,
     )

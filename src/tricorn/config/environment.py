@@ -1,4 +1,4 @@
-"""What the environment states: `TRICORN_...`, and the variables of platforms (`PORT`, `WEB_CONCURRENCY`).
+"""What the environment states: `TRICORN_...`, and the variables of platforms (`PORT`, `WEB_CONCURRENCY`, Kubernetes').
 
 `TRICORN_THREADS_PER_CHILD` is meant for the selected MPM, `TRICORN_EVENT_THREADS_PER_CHILD` for event alone. A variable
 of ours that is not known is told and passed over, not refused: images set things like TRICORN_VERSION.
@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tricorn.config.directives import table
+from tricorn.config.directives import lifecycle, table
 from tricorn.config.directives.shape import PREFIX, Directive
 from tricorn.config.names import nearest
 from tricorn.config.origins import Layer, Origin, Source
 from tricorn.config.settings import Mpm
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+KUBERNETES = "KUBERNETES_SERVICE_HOST"
+"""Kubernetes puts it into every container. It takes a pod out of its services while it stops the pod, not before."""
+KUBERNETES_DRAIN_DELAY = "5"
 # What Kubernetes and Docker links put into every container beside a service that is named "tricorn".
 SERVICE_LINK = re.compile(r"TRICORN_(SERVICE_(HOST|PORT.*)|PORT_[0-9]+_(TCP|UDP).*|PORT)")
 SERVICE_ADDRESS = re.compile(r"(tcp|udp)://.*")
@@ -71,6 +74,14 @@ def read_platform(variables: Mapping[str, str]) -> Layer:
             f"the environment has {', '.join(foreign)}: variables of gunicorn and uvicorn are not read; write what"
             f" they say as options, as TRICORN_ variables or into tricorn.toml{script}."
         )
+    return layer
+
+
+def read_surroundings(variables: Mapping[str, str]) -> Layer:
+    """What follows from where the server runs, when nobody states it: the layer just above the defaults."""
+    layer = Layer()
+    if variables.get(KUBERNETES):
+        layer.add(lifecycle.DRAIN_DELAY, KUBERNETES_DRAIN_DELAY, Origin(Source.ENVIRONMENT, KUBERNETES))
     return layer
 
 

@@ -1,7 +1,8 @@
 """Facts about the machine on which settings depend, gathered here and nowhere else.
 
 CPUs are counted as the scheduler would let this process use them: its affinity, and the CPU quota of its control group
-(cgroup v1 and v2) and of all groups above that one. Platform, user and limits are read as they are.
+and of all groups above that one. Memory is the least of what the machine has and of what those groups may take. Finding
+the groups is the business of `cgroups`. Platform, user and limits are read as they are.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tricorn.config.cgroups import groups, lines
 
 ROOT = Path("/")
 
@@ -28,11 +32,22 @@ class Machine:
     """The effective user that starts the server."""
     group: int
     """The effective group that starts the server."""
+    memory: int | None
+    """Bytes that the server may use; None if nobody knows."""
+    control_directory: Path
+    """Where a control socket goes when no path is stated."""
 
 
-def gather() -> Machine:
-    """Look at this machine."""
-    return Machine(usable_cpus(allowed_cpus(), cpu_quota(ROOT)), sys.platform, os.geteuid(), os.getegid())
+def gather(variables: Mapping[str, str]) -> Machine:
+    """Look at this machine, and at what the environment says about it."""
+    return Machine(
+        cpus=usable_cpus(allowed_cpus(), cpu_quota(ROOT)),
+        platform=sys.platform,
+        user=os.geteuid(),
+        group=os.getegid(),
+        memory=usable_memory(ROOT),
+        control_directory=control_directories(os.geteuid(), variables)[0],
+    )
 
 
 def usable_cpus(allowed: int, quota: float | None) -> int:
@@ -48,39 +63,8 @@ def allowed_cpus() -> int:
 
 def cpu_quota(root: Path) -> float | None:
     """CPUs' worth of time that control groups allow, None without a quota. `root` is where proc and sys are mounted."""
-    quotas = [quota for group in cpu_groups(root) if (quota := group_quota(group)) is not None]
+    quotas = [quota for group in groups(root, "cpu") if (quota := group_quota(group)) is not None]
     return min(quotas, default=None)
-
-
-def cpu_groups(root: Path) -> Iterator[Path]:
-    """The directories of this process's control groups that may bound CPU time, each with all above it."""
-    memberships: dict[str, str] = {}  # "" is cgroup v2, "cpu" the controller of v1
-    for line in lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            memberships["cpu" if controllers else ""] = path
-    for line in lines(root / "proc/self/mountinfo"):
-        mount, _, filesystem = line.partition(" - ")
-        fields, (kind, *_, options) = mount.split(" "), filesystem.split(" ")
-        if kind == "cgroup2":
-            controller = ""
-        elif kind == "cgroup" and "cpu" in options.split(","):
-            controller = "cpu"
-        else:
-            continue
-        if controller not in memberships:
-            continue
-        path = memberships[controller]
-        top = root / fields[4].lstrip("/")
-        # In a container the membership may be told as the host sees it, while only its own subtree is mounted.
-        inner = path.removeprefix(fields[3]) if fields[3] != "/" else path
-        group = top / inner.lstrip("/")
-        if ".." in group.parts or not group.is_dir():
-            group = top
-        yield group
-        while group != top:
-            group = group.parent
-            yield group
 
 
 def group_quota(group: Path) -> float | None:
@@ -95,9 +79,46 @@ def group_quota(group: Path) -> float | None:
         return None
 
 
-def lines(path: Path) -> list[str]:
-    """The lines of a small file, none if it cannot be read."""
+def usable_memory(root: Path) -> int | None:
+    """Bytes that this process and its children may use: the least of the machine's memory and the groups' limits.
+
+    None where the system tells neither.
+    """
+    bounds = [machine_memory(root), *(group_memory(group) for group in groups(root, "memory"))]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def machine_memory(root: Path) -> int | None:
+    """Bytes of memory that the machine has, as Linux or else POSIX (macOS, the BSDs) tells it."""
+    for line in lines(root / "proc/meminfo"):
+        name, _, rest = line.partition(":")
+        if name == "MemTotal" and (words := rest.split()) and words[0].isdecimal():
+            return int(words[0]) << 10  # the file speaks of kB and means KiB
+    if root != ROOT:
+        return None
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+    return total if total > 0 else None
+
+
+def group_memory(group: Path) -> int | None:
+    """The bytes that one control group may take; v1 says a number beyond all machines where there is no limit."""
+    for name in ("memory.max", "memory.limit_in_bytes"):  # v2 (a number, or max), v1
+        if (text := " ".join(lines(group / name)).strip()).isdecimal():
+            return int(text) or None
+    return None
+
+
+def control_directories(user: int, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where control sockets of `user` are when no path is stated: the first one is for new ones.
+
+    A server that a service manager starts has another environment than the shell from which it is asked, so whoever
+    looks for a server looks into all of them. root has one place, whatever the environment of its shell says.
+    """
+    if user == 0:
+        return (Path("/run/tricorn"),)
+    own = Path(tempfile.gettempdir()) / f"tricorn-{user}"
+    runtime = Path(variables.get("XDG_RUNTIME_DIR", ""))
+    return (runtime / "tricorn", own) if runtime.is_absolute() else (own,)

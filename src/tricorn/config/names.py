@@ -57,7 +57,9 @@ def foreign_names() -> Mapping[str, str]:
         "host": "listen",
         "port": "listen",
         "worker_connections": "max_open_connections",
-        "max_requests": "max_connections_per_child",
         "preload_app": "preload",
+        "maxclients": "max_request_workers",  # Apache's name before 2.4
+        "serverlimit": "max_request_workers",
+        "threadlimit": "threads_per_child",
     }
     return {**names, **extra}

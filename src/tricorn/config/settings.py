@@ -91,14 +91,39 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The numbers of the selected MPM. `threads_per_child` is 1 under prefork."""
+    """The numbers of the selected MPM. A unit is a process under prefork, where a child has one thread, else a thread.
 
-    children: int
+    A pool that does not change its size has `start == least == most`.
+    """
+
+    start: int
+    """Children at the start (StartServers)."""
+    least: int
+    """Children below which sizing never goes: as many as make `min_spare` units, and at least 1."""
+    most: int
+    """Children above which sizing never goes (MaxRequestWorkers, in children)."""
+    min_spare: int
+    """Units: fewer idle ones make the server grow (MinSpareServers, MinSpareThreads)."""
+    max_spare: int
+    """Units: more idle ones make it shrink (MaxSpareServers, MaxSpareThreads)."""
     threads_per_child: int
+    """Units of one child; 1 under prefork."""
     max_connections_per_child: int
-    """Open connections one child retires after having accepted; 0 is never."""
+    """Connections after which a child is replaced, before its own share is drawn; 0 is never."""
+    max_requests_per_child: int
+    """Requests after which a child is replaced, before its own share is drawn; 0 is never."""
     max_open_connections: int
     """event: connections one child holds at once at most; prefork and worker: equal to `threads_per_child`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bounds of memory, in bytes."""
+
+    limit: int | None
+    """PSS of the whole tree of processes beyond which nothing more is started; None is no limit."""
+    child: int
+    """USS of one child beyond which it is replaced; 0 is never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +211,14 @@ class Lifecycle:
     warm_up: tuple[str, ...]
     """Paths or URLs to ask the application for before the first fork."""
     pid_file: Path | None
+    drain_delay: float
+    """For how long a server that was told to stop goes on accepting; `graceful_timeout` counts from its end."""
+    max_child_lifetime: float
+    """Age at which a child is replaced, before its own share is drawn; 0 is never."""
+    control_socket: Path | None
+    """The control socket itself, where the operator has named it."""
+    control_directory: Path | None
+    """Where the parent puts PID.sock, when it is to choose; without both there is no control socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +239,7 @@ class Settings:
     mpm: Mpm
     listen: Listen
     capacity: Capacity
+    memory: Memory
     limits: Limits
     timeouts: Timeouts
     spool: Spool

@@ -11,17 +11,29 @@ from tricorn.errors import ConfigError, StartError
 
 
 class PidFile:
-    """A locked file with the parent's pid; the lock ends with the parent, however it ends."""
+    """A locked file with the parent's pid; the lock ends with the parent, however it ends.
 
-    def __init__(self, path: Path) -> None:
-        """Take the file. `stale` tells what a dead server had left in it.
+    In an upgrade the successor gets the locked descriptor itself, so that both hold the one lock and there is no moment
+    in which a third server could take the file.
+    """
+
+    def __init__(self, path: Path, passed_on: int | None = None) -> None:
+        """Take the file, or the locked descriptor of it that a running server has passed on: its own until `confirm`.
 
         Raises:
-            ConfigError: it cannot be opened for writing.
+            ConfigError: it cannot be opened for writing, or was not what was passed on.
             StartError: a living server holds it.
         """
         # Absolute, because nothing says that the working directory stays what it is.
         self.path = path.absolute()
+        self.stale: str | None = None
+        """What a dead server had left in it."""
+        self._ours = passed_on is None
+        """Whether it is this server's to write and to remove; in an upgrade it is one server's at a time."""
+        if passed_on is not None:
+            _check_passed_on(self.path, passed_on)
+            self._fd = passed_on
+            return
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
@@ -44,22 +56,51 @@ class PidFile:
             raise StartError(text) from None
         except OSError as error:
             raise StartError(f"pid_file: {self.path} cannot be locked: {error.strerror}") from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self.write(os.getpid())
         return content or None
+
+    def fileno(self) -> int:
+        """The locked descriptor."""
+        return self._fd
+
+    def write(self, pid: int) -> None:
+        """Have it name `pid`. Whoever reads it meanwhile finds a whole number in the first line."""
+        text = f"{pid}\n".encode()
+        os.pwrite(self._fd, text, 0)
+        os.ftruncate(self._fd, len(text))
+
+    def confirm(self) -> None:
+        """The new server: the old one has let go of it, or is gone."""
+        self._ours = True
+        self.write(os.getpid())
+
+    def hand_over(self) -> None:
+        """The old server: it is the successor's from now on."""
+        self._ours = False
 
     def abandon(self) -> None:
         """In a forked process: let go of the descriptor, so that the lock is the parent's alone."""
         os.close(self._fd)
 
     def remove(self) -> None:
-        """At the end: remove the file, unless somebody has put another in its place."""
+        """At the end: remove the file, unless another server has it now, or somebody has put another in its place."""
         try:
-            ours, theirs = os.fstat(self._fd), self.path.stat()
-            if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
-                self.path.unlink()
+            if self._ours:
+                ours, theirs = os.fstat(self._fd), self.path.stat()
+                if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+                    self.path.unlink()
         except OSError:
             # Gone already, or not ours to remove; nothing depends on it any more.
             pass
         finally:
             os.close(self._fd)
+
+
+def _check_passed_on(path: Path, fd: int) -> None:
+    try:
+        os.set_inheritable(fd, False)
+        passed, named = os.fstat(fd), path.stat()
+    except OSError as error:
+        raise ConfigError(f"pid_file: {path} was not passed on by the running server: {error.strerror}") from error
+    if (passed.st_dev, passed.st_ino) != (named.st_dev, named.st_ino):
+        raise ConfigError(f"pid_file: {path} is not the file that the running server has passed on")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
+import struct
 import sys
 from typing import Any, Final
 
@@ -12,6 +14,17 @@ from tricorn.errors import ListenError
 
 _EVERY_INTERFACE: Final = ("0.0.0.0", "::")
 _FAMILY_ABSENT: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+
+_SO_ATTACH_FILTER: Final = 26
+"""Linux, asm-generic/socket.h; the socket module does not have it."""
+_NO_NEW_HANDSHAKE: Final = (
+    # Classic BPF (struct sock_filter: code, jump if true, jump if false, operand), on a segment from its TCP header on.
+    (0x30, 0, 0, 13),  # load the flags (RFC 9293, section 3.1)
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass everything else, whole
+)
 
 
 def listen(address: TcpAddress, backlog: int) -> list[socket.socket]:
@@ -42,6 +55,22 @@ def listen(address: TcpAddress, backlog: int) -> list[socket.socket]:
             end.close()
         raise ListenError(_sentence(address, port, error)) from error
     return opened
+
+
+def take_no_more(end: socket.socket) -> None:
+    """Have the kernel pass over new connections, while those that it has stay acceptable (Linux; nothing elsewhere).
+
+    Only the first segment of a handshake is dropped: a client that has begun one finishes it and is accepted; one that
+    comes now tries again after a second, and is refused when the socket is closed by then. Closing it at once, or
+    shutting it down, would reset those who wait in its queue. Connections that are accepted later carry the filter
+    along, where it does nothing. Raises OSError when the system does not allow filters.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in _NO_NEW_HANDSHAKE))
+    end.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_NO_NEW_HANDSHAKE), ctypes.addressof(program))
+    )
 
 
 def _resolve(address: TcpAddress) -> list[tuple[int, tuple[Any, ...]]]:

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +22,35 @@ _LOCK_PATIENCE: Final = 5.0
 _LOCK_PAUSE: Final = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class SocketFile:
+    """The file of a socket, known by more than its name: another server may put its own socket there."""
+
+    path: Path
+    device: int
+    inode: int
+
+    def remove(self) -> None:
+        """Remove it, if it is still the same; from then on nobody can connect to the socket."""
+        if _identity(self.path) == (self.device, self.inode):
+            self.path.unlink(missing_ok=True)
+
+
 def listen(address: UnixAddress, how: Listen) -> tuple[socket.socket, Callable[[], None]]:
     """A listening socket at the path, and what removes its file at the end. Raises ListenError."""
-    path = Path(address.path)
+    end, file = open_at(Path(address.path), how)
+    return end, file.remove
+
+
+def open_at(path: Path, how: Listen) -> tuple[socket.socket, SocketFile]:
+    """A listening socket and its file. Raises ListenError."""
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _one_at_a_time(path):
             _clear_the_way(path)
             _bind(end, path, how)
             end.listen(how.backlog)
-            identity = _identity(path)
+            made = path.lstat()
     except OSError as error:
         end.close()
         raise ListenError(f"unix:{path}: {_reason(path, error)}") from error
@@ -38,12 +58,7 @@ def listen(address: UnixAddress, how: Listen) -> tuple[socket.socket, Callable[[
         end.close()
         raise
 
-    def remove() -> None:
-        # Another server may have put its own socket there meanwhile.
-        if identity is not None and _identity(path) == identity:
-            path.unlink(missing_ok=True)
-
-    return end, remove
+    return end, SocketFile(path, made.st_dev, made.st_ino)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tricorn.cli.options import help_rows
 from tricorn.config import reference
 from tricorn.config.directives import table
 from tricorn.config.directives.shape import Section
+from tricorn.config.settings import Mpm
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "reference/directives.md"
@@ -116,7 +117,7 @@ def test_version(tricorn: Command) -> None:
 def test_a_wrong_value(tricorn: Command, words: list[str]) -> None:
     outcome = tricorn(*words)
     assert outcome.code == 2
-    assert outcome.errors.startswith('tricorn: error: option -w: start_servers cannot be "0": it is too small.')
+    assert outcome.errors.startswith('tricorn: error: option -w: workers cannot be "0": it is too small.')
     assert outcome.output == ""
 
 
@@ -147,8 +148,9 @@ def test_check_prints_values_and_origins(tricorn: Command) -> None:
     outcome = tricorn("check", "--no-import", "-w", "3", "a:b", "--timeout", "9")
     assert outcome.code == 0
     lines = {line.split()[0]: line for line in outcome.output.splitlines()}
-    assert set(lines) >= {directive.name for directive in table()}
-    assert lines["start_servers"].split() == ["start_servers", "3", "option", "-w"]
+    assert set(lines) >= {directive.name for directive in table() if Mpm.EVENT in directive.mpms}
+    assert lines["workers"].split() == ["workers", "3", "option", "-w"]
+    assert lines["always"].split() == "always 3 children, 24 threads workers: option -w".split()
     assert lines["backlog"].split() == ["backlog", "2048", "default"]
     assert "tricorn: warning: option --timeout has no effect" in outcome.errors
 
@@ -171,7 +173,7 @@ def test_check_as_json(tricorn: Command) -> None:
 
 def test_check_as_toml_says_the_same(tricorn: Command) -> None:
     first = tricorn("check", "--no-import", "--toml", "-k", "sync", "-w", "3", "-b", ":1", "-e", 'A="\\\t', "a:b")
-    assert tomllib.loads(first.output)["prefork"] == {"start_servers": 3}
+    assert tomllib.loads(first.output)["prefork"] == {"workers": 3}
     Path("tricorn.toml").write_text(first.output)
     assert tricorn("check", "--no-import", "--toml").output == first.output
 
@@ -248,4 +250,9 @@ def test_the_file_of_the_documentation_works(tricorn: Command) -> None:
     Path("tricorn.toml").write_text("\n".join(line.removeprefix("    ") for line in page.splitlines()))
     document = json.loads(tricorn("check", "--no-import", "--json").output)
     assert document["directives"]["max_open_connections"]["value"] == 10_000
-    assert json.loads(tricorn("check", "--no-import", "--json", "--mpm", "prefork").output)["children"] == 12
+    assert (
+        json.loads(tricorn("check", "--no-import", "--json", "--mpm", "prefork").output)["capacity"]["children"][
+            "start"
+        ]
+        == 12
+    )

@@ -107,9 +107,13 @@ def test_sync_with_one_thread_is_prefork(world: World) -> None:
 @pytest.mark.parametrize("flag", ["--max-requests", "--limit-max-requests"])
 def test_max_requests(world: World, flag: str) -> None:
     configuration = world.configure(flag, "500")
-    assert configuration.settings.capacity.max_connections_per_child == 500
-    assert "counts connections and not requests" in configuration.warnings[0]
-    assert world.configure(flag, "0").warnings == ()
+    assert configuration.settings.capacity.max_requests_per_child == 500
+    assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize("flag", ["--max-requests-jitter", "--limit-max-requests-jitter"])
+def test_jitter_is_built_in(world: World, flag: str) -> None:
+    assert "has no effect: chance is built in" in world.configure(flag, "50").warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +173,10 @@ def test_variables_of_others_are_told(world: World, name: str, value: str) -> No
 
 def test_web_concurrency(world: World) -> None:
     world.variables["WEB_CONCURRENCY"] = "7"
-    assert world.configure().settings.capacity.children == 7
-    assert str(world.configure().resolution.in_force["start_servers"]) == "environment variable WEB_CONCURRENCY"
-    world.variables["TRICORN_START_SERVERS"] = "8"
-    assert world.configure().settings.capacity.children == 8
+    assert world.configure().settings.capacity.most == 7
+    assert str(world.configure().resolution.in_force["workers"]) == "environment variable WEB_CONCURRENCY"
+    world.variables["TRICORN_WORKERS"] = "8"
+    assert world.configure().settings.capacity.most == 8
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_unknown_variables_are_told_but_those_of_service_links(world: World, nam
     ("name", "meant"),
     [
         ("TRICORN_TREADS", " (did you mean TRICORN_THREADS_PER_CHILD?)"),
-        ("TRICORN_WORKERS", " (did you mean TRICORN_START_SERVERS?)"),
+        ("TRICORN_WORKER", " (did you mean TRICORN_WORKERS?)"),
         ("TRICORN_KEEPALIVE_TIMEOUT", " (did you mean TRICORN_KEEP_ALIVE_TIMEOUT?)"),
         ("TRICORN_VERSION", ""),
     ],

@@ -74,16 +74,21 @@ def test_a_directory_for_a_file(world: World) -> None:
     [
         ("\n\nbacklogg = 1", ["tricorn.toml line 3", "backlogg is not known", "did you mean backlog?"]),
         ("ThreadsPerChild = 1", ["it is called threads_per_child", "[event]"]),
-        ("workers = 1", ["it is called start_servers", "[event]"]),
+        ("workers = 1", ["workers belongs to one MPM", "[event]"]),
+        ("MinSpareThreads = 1", ["it is called min_spare_threads, in a table like [event]."]),
+        ("ServerLimit = 1", ["it is called max_request_workers, in a table like [event]."]),
+        ("max_requests = 1", ["it is called max_requests_per_child, in a table like [event]."]),
         ("bind = ':1'", ["it is called listen."]),
         ("timeout = 30", ["line 1: timeout is not known here: a deadline for the application's answer is not there"]),
         ("certfile = 'x.pem'", ["certfile is not known here: this version does not speak TLS"]),
-        ("max_requests_jitter = 5", ["max_requests_jitter is not known here: children that reach"]),
+        ("max_requests_jitter = 5", ["max_requests_jitter is not known here: chance is built in"]),
         ("zzz = 1", ["zzz is not known. `tricorn directives` lists all"]),
         ("start_servers = 1", ["belongs to one MPM", "[prefork], [worker], [event]"]),
         ("event = 1", ["event is the name of a table", "[event]", 'mpm = "event"']),
         ("[event]\nlisten = ':1'", ["line 2", "listen is the same for all MPMs", "above the first table"]),
-        ("[event]\nworkers = 1", ["line 2", "it is called start_servers."]),
+        ("[event]\nthreads = 1", ["line 2", "it is called threads_per_child."]),
+        ("[event]\nmin_spare_servers = 1", ["line 2", "the event MPM has no min_spare_servers; there", "threads"]),
+        ("[prefork]\nmax_spare_threads = 1", ["line 2", "the prefork MPM has no max_spare_threads; there", "servers"]),
         ("[event]\nstart_server = 1", ["line 2", "did you mean start_servers?"]),
         ("[worker]\nmax_open_connections = 1", ["the worker MPM has no max_open_connections"]),
         ("[event]\n[event.deep]\nx = 1", ["deep is not known"]),
@@ -100,7 +105,7 @@ def test_the_tables_of_pyproject_are_named_in_full(world: World) -> None:
     world.write("[tool.tricorn]\nstart_servers = 1\n[tool.tricorn.event]\nuser = 'x'", "pyproject.toml")
     sentence = refusal(world)
     assert "[tool.tricorn.event]" in sentence
-    world.write("[tool.tricorn]\nworkers = 1", "pyproject.toml")
+    world.write("[tool.tricorn]\nStartServers = 1", "pyproject.toml")
     assert "here it is called start_servers, in a table like [tool.tricorn.event]." in refusal(world)
     world.write("[tool.tricorn]\nstart_servers = 1\n[tool.tricorn.event]\nuser = 'x'", "pyproject.toml")
     assert "pyproject.toml line 4: user is the same for all MPMs: write it under [tool.tricorn]." in sentence
@@ -122,7 +127,7 @@ def test_lines_are_found_in_every_notation(world: World, text: str) -> None:
 
 def test_one_file_configures_all_mpms_and_one_word_switches(world: World) -> None:
     world.write("[prefork]\nstart_servers = 5\n[worker]\nstart_servers = 6\n[event]\nstart_servers = 7\n")
-    children = [world.configure("--mpm", mpm).settings.capacity.children for mpm in ("prefork", "worker", "event")]
+    children = [world.configure("--mpm", mpm).settings.capacity.start for mpm in ("prefork", "worker", "event")]
     assert children == [5, 6, 7]
 
 

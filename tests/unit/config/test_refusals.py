@@ -24,10 +24,20 @@ BAD_TEXTS = {
     "unix_socket_user": ["a:b", "", "-1", "4294967295"],
     "unix_socket_group": ["a b"],
     "mpm": ["motorz", ""],
+    "workers": ["0", "-1", "2049", "auto", ""],
     "start_servers": ["0", "-1", "2049", "1.5", "many", "٣"],
+    "min_spare_servers": ["0", "2049"],
+    "max_spare_servers": ["1", "off"],
+    "min_spare_threads": ["0", "8388609"],
+    "max_spare_threads": ["1", "-1"],
+    "max_request_workers": ["0", "8388609", "8K"],
     "threads_per_child": ["0", "4097"],
     "max_open_connections": ["0", "1000001"],
     "max_connections_per_child": ["-1", "4294967296"],
+    "max_requests_per_child": ["-1", "4294967296", "never"],
+    "max_child_lifetime": ["-1", "366d", "31536001"],
+    "max_child_memory": ["-1", "2T", "80%"],
+    "memory_limit": ["0", "1M", "2048T", "0%", "101%", "50.5%", "%", "٣%", "-1%", "all"],
     "limit_request_line": ["0", "63", "2M", "8k8", "-1"],
     "limit_request_fields": ["0", "32769"],
     "limit_request_field_size": ["0", "unlimited"],
@@ -56,6 +66,8 @@ BAD_TEXTS = {
     "preload": ["yes"],
     "warm_up": ["a", "https://x/", "/a b"],
     "pid_file": [""],
+    "drain_delay": ["-1", "86401", "auto"],
+    "control_socket": ["", "a\0"],
     "error_log": [""],
     "log_level": ["loud"],
     "access_log": [""],
@@ -80,6 +92,8 @@ BAD_TOML = {
     "user": "1.0",
     "preload": "1",
     "access_log": "1979-05-27",
+    "memory_limit": "0.8",
+    "control_socket": "7",
 }
 
 
@@ -96,7 +110,8 @@ def test_every_directive_refuses_something() -> None:
 @pytest.mark.parametrize(("name", "text"), CASES)
 def test_bad_text(world: World, name: str, text: str) -> None:
     world.variables[f"TRICORN_{name.upper()}"] = text
-    sentence = refusal(world, app=None if name == "app" else "a:b")
+    words = ("--mpm", "prefork") if name.endswith("_spare_servers") else ()
+    sentence = refusal(world, *words, app=None if name == "app" else "a:b")
     assert sentence.startswith(f"environment variable TRICORN_{name.upper()}: {name} cannot be ")
     assert sentence.endswith(".")
     assert "\n" not in sentence, "control characters of a value must not break the message"
@@ -124,7 +139,7 @@ def test_bad_toml(world: World, name: str) -> None:
         (["--limit-request-head", "4K"], ["option --limit-request-head", "limit_request_line", "8190", "8194"]),
         (["--response-limit", "128K"], ["option --response-limit", "response_memory", "256K"]),
         (["--mpm", "event", "-k", "sync"], ["option --mpm", "option -k", "both decide mpm"]),
-        (["-w", "2", "--workers", "3"], ["option -w", "option --workers", "both decide start_servers"]),
+        (["-w", "2", "--workers", "3"], ["option -w", "option --workers", "both decide workers"]),
         (["--interface", "asgi"], ["option --interface", "only WSGI"]),
         (["--access-log-format", "%!"], ["option --access-log-format", "%!"]),
     ],
@@ -140,11 +155,11 @@ def test_the_same_address_may_be_named_twice_only_with_port_0(world: World) -> N
 
 
 def test_the_last_of_the_same_option_wins(world: World) -> None:
-    assert world.configure("--workers", "2", "--workers", "3").settings.capacity.children == 3
+    assert world.configure("--workers", "2", "--workers", "3").settings.capacity.start == 3
 
 
 def test_two_spellings_that_agree_are_fine(world: World) -> None:
-    assert world.configure("--workers", "2", "--start-servers", "2").settings.capacity.children == 2
+    assert world.configure("--workers", "2", "-w", "2").settings.capacity.start == 2
 
 
 def test_without_an_application(world: World) -> None:

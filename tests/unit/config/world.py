@@ -22,6 +22,7 @@ from tricorn.config.settings import (
     UnixAddress,
 )
 
+MACHINE = Machine(cpus=4, platform="linux", user=0, group=0, memory=8 << 30, control_directory=Path("/run/tricorn"))
 SYSTEMS = frozenset({"linux", "darwin", "freebsd"})
 
 
@@ -31,7 +32,7 @@ class World:
 
     directory: Path
     variables: dict[str, str] = field(default_factory=dict)
-    machine: Machine = field(default_factory=lambda: Machine(cpus=4, platform="linux", user=0, group=0))
+    machine: Machine = field(default_factory=lambda: MACHINE)
     systems: Callable[[Mpm], frozenset[str]] = lambda _: SYSTEMS
 
     def write(self, text: str, name: str = "tricorn.toml") -> None:
@@ -74,10 +75,20 @@ SAMPLES: Mapping[str, Sample] = {
     "unix_socket_user": Sample("12", "12", lambda s: s.listen.unix_socket_user, 12),
     "unix_socket_group": Sample("13", "13", lambda s: s.listen.unix_socket_group, 13),
     "mpm": Sample("worker", '"worker"', lambda s: s.mpm, Mpm.WORKER, Mpm.WORKER),
-    "start_servers": Sample("3", "3", lambda s: s.capacity.children, 3),
+    "workers": Sample("3", "3", lambda s: (s.capacity.start, s.capacity.least, s.capacity.most), (3, 3, 3)),
+    "start_servers": Sample("3", "3", lambda s: s.capacity.start, 3),
+    "min_spare_servers": Sample("3", "3", lambda s: s.capacity.min_spare, 3, Mpm.PREFORK),
+    "max_spare_servers": Sample("10", "10", lambda s: s.capacity.max_spare, 10, Mpm.PREFORK),
+    "min_spare_threads": Sample("16", "16", lambda s: s.capacity.min_spare, 16),
+    "max_spare_threads": Sample("33", "33", lambda s: s.capacity.max_spare, 33),
+    "max_request_workers": Sample("80", "80", lambda s: s.capacity.most, 10),
     "threads_per_child": Sample("5", "5", lambda s: s.capacity.threads_per_child, 5),
     "max_open_connections": Sample("99", "99", lambda s: s.capacity.max_open_connections, 99),
     "max_connections_per_child": Sample("1000", "1000", lambda s: s.capacity.max_connections_per_child, 1000),
+    "max_requests_per_child": Sample("1000", "1000", lambda s: s.capacity.max_requests_per_child, 1000),
+    "max_child_lifetime": Sample("2h", '"2h"', lambda s: s.lifecycle.max_child_lifetime, 7200.0),
+    "max_child_memory": Sample("300M", '"300M"', lambda s: s.memory.child, 300 << 20),
+    "memory_limit": Sample("50%", '"50%"', lambda s: s.memory.limit, 4 << 30),
     "limit_request_line": Sample("4K", '"4K"', lambda s: s.limits.request_line, 4096),
     "limit_request_fields": Sample("50", "50", lambda s: s.limits.fields, 50),
     "limit_request_field_size": Sample("2048", "2048", lambda s: s.limits.field_size, 2048),
@@ -114,6 +125,13 @@ SAMPLES: Mapping[str, Sample] = {
         ("/a?b=c", "http://x.y:8/"),
     ),
     "pid_file": Sample("/run/t.pid", '"/run/t.pid"', lambda s: s.lifecycle.pid_file, Path("/run/t.pid")),
+    "drain_delay": Sample("5", "5", lambda s: s.lifecycle.drain_delay, 5.0),
+    "control_socket": Sample(
+        "/run/c.sock",
+        '"/run/c.sock"',
+        lambda s: (s.lifecycle.control_socket, s.lifecycle.control_directory),
+        (Path("/run/c.sock"), None),
+    ),
     "error_log": Sample("/var/e.log", '"/var/e.log"', lambda s: s.logs.error_log, "/var/e.log"),
     "log_level": Sample("debug", '"debug"', lambda s: s.logs.log_level, LogLevel.DEBUG),
     "access_log": Sample("-", '"-"', lambda s: s.logs.access_log, "-"),

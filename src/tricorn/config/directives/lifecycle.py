@@ -8,6 +8,8 @@ from tricorn.config.kinds import Account, Choice, Octal, Seconds, Text
 from tricorn.config.settings import LogLevel, Preload
 
 DAY = 86_400.0
+AUTO = "auto"
+"""The value of a path that the server chooses; a file of this name is written ./auto."""
 COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 COMMON = '%h %l %u %t "%r" %>s %b'
 
@@ -105,6 +107,17 @@ GRACEFUL_TIMEOUT = Directive(
     equivalents=Equivalents("GracefulShutdownTimeout", "--graceful-timeout", "--timeout-graceful-shutdown"),
     flags=("--timeout-graceful-shutdown",),
 )
+DRAIN_DELAY = Directive(
+    name="drain_delay",
+    section=Section.LIFECYCLE,
+    kind=Seconds(0.0, DAY),
+    default=0.0,
+    meaning="Seconds for which a server that was told to stop goes on accepting, with `Connection: close` in every"
+    " answer, until load balancers know of the stop. After them graceful_timeout begins.",
+    reason="Only where a load balancer learns of a stop at the same time as the server does it helps. Kubernetes is such"
+    " a place, so 5 is taken where its variable KUBERNETES_SERVICE_HOST is set and nobody says otherwise.",
+    change=Change.RELOAD,
+)
 START_TIMEOUT = Directive(
     name="start_timeout",
     section=Section.LIFECYCLE,
@@ -149,6 +162,19 @@ PID_FILE = Directive(
     change=Change.RESTART,
     equivalents=Equivalents("PidFile", "-p, --pid", ""),
     flags=("-p", "--pid"),
+)
+CONTROL_SOCKET = Directive(
+    name="control_socket",
+    section=Section.LIFECYCLE,
+    kind=OrWord(OrWord[str, None](path("SOCKET"), "off", None), AUTO, AUTO),
+    default=AUTO,
+    meaning="The Unix socket by which `tricorn status`, `tricorn reload` and the other verbs reach the server; only its"
+    " owner and root may use it. auto is PID.sock in /run/tricorn for root, else in $XDG_RUNTIME_DIR/tricorn, or in"
+    " tricorn-UID of the temporary directory where there is no such variable.",
+    reason="The verbs then find the server without being told where it is.",
+    change=Change.RESTART,
+    equivalents=Equivalents("", "--control-socket", ""),
+    fixed_flags={"--no-control-socket": "off"},
 )
 ERROR_LOG = Directive(
     name="error_log",

@@ -1,4 +1,4 @@
-"""Directives about what is served, where, by which MPM and with how much capacity."""
+"""Directives about what is served, where, and by which MPM."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from tricorn.config.compound_kinds import Many, OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section, Variable
 from tricorn.config.kinds import Account, Boolean, Choice, Integer, Octal, Text
 from tricorn.config.settings import Interface, Mpm, TcpAddress
-
-MOST = (1 << 32) - 1
 
 APP = Directive(
     name="app",
@@ -110,62 +108,4 @@ MPM = Directive(
     reason="event: slow clients and idle connections cost no thread.",
     change=Change.RELOAD,
     equivalents=Equivalents("LoadModule mpm_*_module", "-k, --worker-class", ""),
-)
-START_SERVERS = Directive(
-    name="start_servers",
-    section=Section.CAPACITY,
-    kind=OrWord[int, None](Integer(1, 2048, "CHILDREN"), "auto", None),
-    default=None,
-    meaning="Child processes. auto is made from the CPUs that the server may use (affinity and the CPU quota of its"
-    " control group): prefork 2 x CPUs + 1, worker and event one per CPU but at least 2.",
-    reason="prefork needs spare processes while some wait for a database; the others have threads for that, and need"
-    " a second child only so that one crash does not end all service.",
-    change=Change.RELOAD,
-    equivalents=Equivalents("StartServers", "-w, --workers", "--workers"),
-    flags=("-w", "--workers"),
-    variables=(Variable("WEB_CONCURRENCY"),),
-    per_mpm=True,
-)
-THREADS_PER_CHILD = Directive(
-    name="threads_per_child",
-    section=Section.CAPACITY,
-    kind=Integer(1, 4096, "THREADS"),
-    default=8,
-    meaning="Threads of one child that may be inside the application at once. Under prefork it is 1 and nothing else.",
-    reason="event: 8, since a thread is held only while the application works. worker: 16, since a thread is held by"
-    " its client too.",
-    change=Change.RELOAD,
-    equivalents=Equivalents("ThreadsPerChild", "--threads", ""),
-    flags=("--threads",),
-    per_mpm=True,
-    defaults={Mpm.PREFORK: 1, Mpm.WORKER: 16, Mpm.EVENT: 8},
-)
-MAX_OPEN_CONNECTIONS = Directive(
-    name="max_open_connections",
-    section=Section.CAPACITY,
-    kind=Integer(1, 1_000_000, "CONNECTIONS"),
-    default=4096,
-    meaning="Connections that one child holds at once, in whatever stage. Beyond it the child stops accepting, and"
-    " other children or the kernel's queue take the connection.",
-    reason="A waiting connection costs a few hundred bytes, so the bound is there for descriptors, not for memory.",
-    change=Change.RELOAD,
-    equivalents=Equivalents("AsyncRequestWorkerFactor", "--worker-connections", "--limit-concurrency (answers 503)"),
-    flags=("--worker-connections",),
-    per_mpm=True,
-    mpms=(Mpm.EVENT,),
-    instead="there a connection takes a whole process or thread: size it with start_servers and threads_per_child,"
-    " or select --mpm event",
-)
-MAX_CONNECTIONS_PER_CHILD = Directive(
-    name="max_connections_per_child",
-    section=Section.CAPACITY,
-    kind=Integer(0, MOST, "CONNECTIONS"),
-    default=0,
-    meaning="Connections after which a child retires and is replaced; 0 is never. A kept-alive connection counts once.",
-    reason="A child lives as long as the server; replacing it only hides a leak.",
-    change=Change.RELOAD,
-    equivalents=Equivalents(
-        "MaxConnectionsPerChild", "--max-requests (counts requests)", "--limit-max-requests (same)"
-    ),
-    per_mpm=True,
 )

@@ -22,6 +22,7 @@ class Section(Enum):
     APPLICATION = "Application"
     LISTENING = "Listening"
     CAPACITY = "Capacity"
+    CHILDREN = "Life of a child"
     LIMITS = "Limits on requests"
     DEADLINES = "Deadlines"
     MEMORY = "Memory and spooling"

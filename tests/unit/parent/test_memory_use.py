@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tricorn.parent.memory_use import Figures, MemoryFacts, Meter, Role, read
+
+MIB = 1 << 20
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+
+
+class Clock:
+    """A clock that moves when it is told to, and by `cost` for each look at it."""
+
+    def __init__(self) -> None:
+        self.now, self.cost = 100.0, 0.0
+
+    def __call__(self) -> float:
+        self.now += self.cost
+        return self.now
+
+
+class World:
+    """A /proc with processes of our making, and a meter that measures them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.clock = root, Clock()
+        self.meter = Meter(self.clock, root)
+
+    def process(self, pid: int, *, rss: int, pss: int, uss: int, anonymous: int) -> None:
+        (self.root / str(pid)).mkdir(exist_ok=True)
+        values = {"Rss": rss, "Pss": pss, "Private_Clean": 0, "Private_Dirty": uss, "Anonymous": anonymous}
+        lines = [f"{name}: {size * 1024} kB" for name, size in values.items()]
+        (self.root / str(pid) / "smaps_rollup").write_text("\n".join(["559c-7fff ---p 0 00:00 0 [rollup]", *lines]))
+
+    def pass_time(self, seconds: float, limit: int | None = None) -> int:
+        """Do what a loop does for so long; how often it woke."""
+        end, woken = self.clock.now + seconds, 0
+        while (deadline := self.meter.deadline()) is not None and deadline <= end:
+            self.clock.now = max(self.clock.now, deadline)
+            self.meter.measure(limit)
+            woken += 1
+        self.clock.now = end
+        return woken
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_process_that_writes_takes_what_it_has_written() -> None:
+    before = read(Path("/proc/self"))
+    block = bytearray(os.urandom(MIB) * 20)
+    after = read(Path("/proc/self"))
+    assert before is not None and after is not None
+    assert after.uss is not None and before.uss is not None
+    assert 19 * MIB < after.uss - before.uss < 40 * MIB
+    assert after.uss <= after.pss <= after.rss
+    del block
+
+
+def test_a_fork_shares_until_it_writes() -> None:
+    block = bytearray(os.urandom(MIB) * 40)
+    asked, ask = os.pipe()
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(tell, b"shares")
+        os.read(asked, 1)
+        block[:] = bytes(len(block))
+        os.write(tell, b"has written")
+        os.read(asked, 1)
+        os._exit(0)
+    os.read(told, 20)
+    sharing = read(Path(f"/proc/{pid}"))
+    os.write(ask, b".")
+    os.read(told, 20)
+    parted = read(Path(f"/proc/{pid}"))
+    os.write(ask, b".")
+    os.waitpid(pid, 0)
+    assert sharing is not None and parted is not None
+    assert sharing.uss is not None and parted.uss is not None
+    assert sharing.pss < sharing.rss - 15 * MIB
+    assert parted.uss - sharing.uss > 38 * MIB
+    for fd in (asked, ask, told, tell):
+        os.close(fd)
+
+
+def test_one_who_is_gone_or_a_zombie_has_no_figures() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert read(Path(f"/proc/{pid}")) is None
+    os.waitpid(pid, 0)
+    assert read(Path(f"/proc/{pid}")) is None
+
+
+@pytest.mark.parametrize("text", ["", "Rss:\nPss:\n", "Rss: many kB\n", "Rss: 0 kB\n", "\x00\xff"])
+def test_a_file_that_makes_no_sense_is_no_figure(tmp_path: Path, text: str) -> None:
+    (tmp_path / "smaps_rollup").write_text(text)
+    assert read(tmp_path) is None
+
+
+def test_without_a_summary_every_mapping_is_added_up(tmp_path: Path) -> None:
+    mapping = "7f00-7f10 rw-p 00000000 fd:00 12 /lib/x.so\nRss: 8 kB\nPss: 6 kB\nPrivate_Dirty: 4 kB\nAnonymous: 4 kB\n"
+    (tmp_path / "smaps").write_text(mapping * 2)
+    assert read(tmp_path) == Figures(16384, 12288, 8192, 8192)
+
+
+def test_maps_that_cannot_be_read_give_an_estimate(tmp_path: Path) -> None:
+    (tmp_path / "statm").write_text("9000 5000 1000 10 0 10 0")
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert read(tmp_path, 3000 * page) == Figures(5000 * page, 2500 * page, None, 4000 * page)
+    assert read(tmp_path, 9000 * page) == Figures(5000 * page, 2000 * page, None, 4000 * page)
+    meter = Meter(lambda: 0.0, tmp_path.parent)
+    assert meter.estimates is False
+
+
+def test_the_facts(world: World) -> None:
+    world.process(1, rss=30, pss=10, uss=9, anonymous=8)
+    world.process(2, rss=200, pss=60, uss=20, anonymous=150)
+    world.process(3, rss=210, pss=70, uss=25, anonymous=160)
+    world.process(4, rss=230, pss=90, uss=45, anonymous=160)
+    assert world.meter.facts(None) is None, "nothing is known yet"
+    world.meter.watch(1, Role.PARENT)
+    world.meter.watch(2, Role.TEMPLATE)
+    world.meter.watch(3, Role.CHILD)
+    world.meter.watch(4, Role.CHILD)
+    world.meter.watch(5, Role.STARTING)
+    world.pass_time(1)
+    used = 10 + 60 + 70 + 90 + 45 + 2 * 45
+    assert world.meter.facts(1000 * MIB, expected=2) == MemoryFacts(1000 * MIB, used * MIB, 45 * MIB, (150 + 45) * MIB)
+    assert world.meter.total == Figures(670 * MIB, 230 * MIB, 99 * MIB, 478 * MIB)
+    for pid in (3, 4, 5):
+        world.meter.forget(pid)
+    assert world.meter.of(3) is None
+    facts = world.meter.facts(None)
+    assert facts is not None and (facts.used, facts.child) == (70 * MIB, 45 * MIB), "the prediction is remembered"
+
+
+def test_a_child_is_measured_soon_after_it_is_ready_and_then_less_often(world: World) -> None:
+    world.process(7, rss=20, pss=10, uss=5, anonymous=5)
+    world.meter.watch(7, Role.STARTING)
+    assert world.meter.deadline() is None
+    world.meter.watch(7, Role.CHILD)
+    assert world.meter.deadline() == 100.25
+    moments = []
+    for _ in range(9):
+        deadline = world.meter.deadline()
+        assert deadline is not None
+        world.clock.now = deadline
+        world.meter.measure(None)
+        moments.append(deadline)
+    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    assert pauses[0] < 1 and pauses[-1] == 10
+    assert pauses == sorted(pauses)
+
+
+def test_near_the_limit_everybody_is_measured_every_second(world: World) -> None:
+    for pid in range(10, 30):
+        world.process(pid, rss=20, pss=10, uss=5, anonymous=5)
+        world.meter.watch(pid, Role.CHILD)
+    world.pass_time(60)
+    assert world.pass_time(100) <= 12, "together, so that the parent wakes seldom"
+    assert 9 <= world.pass_time(20, 240 * MIB) <= 22
+    world.pass_time(30, 400 * MIB)
+    assert world.pass_time(100, 400 * MIB) <= 12
+
+
+def test_measuring_takes_little_of_the_time(world: World) -> None:
+    for pid in range(10, 210):
+        world.process(pid, rss=20, pss=10, uss=5, anonymous=5)
+        world.meter.watch(pid, Role.CHILD)
+    world.clock.cost = 0.004  # of every look at the clock, which is once for each process, and once at the beginning
+    busy = 0.0
+    end = world.clock.now + 20
+    while (deadline := world.meter.deadline()) is not None and deadline < end:
+        world.clock.now = began = max(deadline, world.clock.now)
+        world.meter.measure(1)
+        assert world.clock.now - began < 0.015
+        busy += world.clock.now - began
+    assert busy < 0.15 * 20
+    facts = world.meter.facts(None)
+    assert facts is not None and facts.used == 2000 * MIB, "everybody's turn has come"
+
+
+@pytest.mark.parametrize("way", ["it never was", "it went"])
+def test_one_who_cannot_be_measured_stops_nobody(world: World, way: str) -> None:
+    world.process(8, rss=20, pss=10, uss=5, anonymous=5)
+    world.meter.watch(8, Role.CHILD)
+    world.meter.watch(9, Role.CHILD)
+    if way == "it went":
+        world.process(9, rss=20, pss=10, uss=5, anonymous=5)
+        world.pass_time(1)
+        (world.root / "9/smaps_rollup").unlink()
+    world.pass_time(30)
+    facts = world.meter.facts(None)
+    assert facts is not None and facts.used == (10 + (10 if way == "it went" else 5)) * MIB
