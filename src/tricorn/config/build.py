@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import tempfile
 from collections.abc import Callable
@@ -35,6 +36,8 @@ from tricorn.config.settings import (
 from tricorn.config.shares import Share
 from tricorn.errors import ConfigError
 
+LONGEST_SOCKET_PATH, LONGEST_SOCKET_PATH_ELSEWHERE = 107, 103
+"""Bytes of sun_path without its end, on Linux and on macOS and the BSDs."""
 Account = Directive[str | int | None]
 Lookup = Callable[[Resolution, Account], int | None]
 
@@ -42,7 +45,6 @@ Lookup = Callable[[Resolution, Account], int | None]
 def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
     """Make settings of checked values. `directory` is where relative paths begin. Raises ConfigError."""
     rates = values.value(requests.REQUEST_READ_TIMEOUT)
-    control = values.value(lifecycle.CONTROL_SOCKET)
     return Settings(
         application=Application(
             reference=values.value(serving.APP) or "",
@@ -102,8 +104,10 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             pid_file=path_or_none(values.value(lifecycle.PID_FILE), directory),
             drain_delay=values.value(lifecycle.DRAIN_DELAY),
             max_child_lifetime=values.value(children.MAX_CHILD_LIFETIME),
-            control_socket=None if control == lifecycle.AUTO else path_or_none(control, directory),
-            control_directory=machine.control_directory if control == lifecycle.AUTO else None,
+            control_socket=control_socket(values, directory, machine.platform),
+            control_directory=(
+                machine.control_directory if values.value(lifecycle.CONTROL_SOCKET) == lifecycle.AUTO else None
+            ),
         ),
         gateway=Gateway(
             root_path=values.value(requests.ROOT_PATH),
@@ -202,6 +206,21 @@ def spool_directory(values: Resolution, directory: Path) -> Path:
     if not path.is_dir():
         origin = values.stated(requests.SPOOL_DIRECTORY)
         raise ConfigError(f'{origin}: spool_directory cannot be "{stated}": there is no such directory. Make it first.')
+    return path
+
+
+def control_socket(values: Resolution, directory: Path, platform: str) -> Path | None:
+    """The control socket that is stated, None where the server chooses or there is to be none. Raises ConfigError."""
+    stated = values.value(lifecycle.CONTROL_SOCKET)
+    if stated is None or stated == lifecycle.AUTO:
+        return None
+    path = directory / stated
+    longest = LONGEST_SOCKET_PATH if platform.startswith("linux") else LONGEST_SOCKET_PATH_ELSEWHERE
+    if len(os.fsencode(path)) > longest:
+        raise ConfigError(
+            f'{values.stated(lifecycle.CONTROL_SOCKET)}: control_socket cannot be "{path}": the path of a socket has at'
+            f" most {longest} bytes on this system. Choose a shorter one, or auto."
+        )
     return path
 
 

@@ -30,6 +30,8 @@ _NOT_FOR_A_SUCCESSOR: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WA
 """Variables that name this very process, or were said to it alone."""
 _MORE_TIME: Final = 10.0
 """Seconds for the interpreter to start, beside twice the `start_timeout`: a template's import and a child's start."""
+_TIME_TO_END: Final = 5.0
+"""Seconds for a successor that has hung up to end by itself."""
 
 
 class Progress(Enum):
@@ -40,7 +42,7 @@ class Progress(Enum):
     """The new server serves beside this one: call `hand_over`."""
     HANDED_OVER = "handed over"
     ENDING = "ending"
-    """It has been killed; how it ended is known when it is reaped."""
+    """It has hung up, or was killed; how it ended is known when it is reaped."""
     FAILED = "failed"
     """It is gone, and this server goes on: see `reason`."""
 
@@ -91,15 +93,19 @@ class Upgrade:
         self._patience = patience
         self._heard = b""
         self._word: Serving | None = None
+        self._killed = False
 
     def fileno(self) -> int:
         """Readable when there is something to hear: of no use any more once it neither starts nor serves; `close` then."""
         return self._line.fileno()
 
-    def hear(self) -> Progress:
+    def hear(self, now: float) -> Progress:
         """Take what the successor has said. Does not wait."""
+        if self.progress is Progress.SERVING:
+            # After its word it has nothing to say, so what can be read is the end.
+            return self._await_its_end("the new server hung up as soon as it served", now)
         if self.progress is not Progress.STARTING:
-            return self._hear_the_end()
+            return self.progress
         try:
             data = self._line.recv(handover.LONGEST_WORD)
         except BlockingIOError:
@@ -108,7 +114,7 @@ class Upgrade:
             data = b""
         self._heard += data
         if not data:
-            return self._give_up("the new server ended before it served")
+            return self._await_its_end("the new server hung up before it served", now)
         if len(self._heard) > handover.LONGEST_WORD:
             return self._give_up("the new server said more than it has to say")
         line, end, _ = self._heard.partition(b"\n")
@@ -120,24 +126,23 @@ class Upgrade:
             return self._give_up(f"the new server said something incomprehensible: {error}")
         if self._word.pid != self.pid:
             return self._give_up(f"the new server calls itself process {self._word.pid}, and {self.pid} was started")
-        self.progress = Progress.SERVING
+        self._enter(Progress.SERVING)
         return self.progress
 
     def expire(self, now: float) -> Progress:
         """Act on the deadline."""
-        if self.deadline is not None and now >= self.deadline and self.progress is Progress.STARTING:
-            self._give_up(f"the new server did not serve within {self._patience:.0f} s")
-        return self.progress
+        if self.deadline is None or now < self.deadline:
+            return self.progress
+        if self.progress is Progress.ENDING:
+            return self._give_up(self.reason)
+        return self._give_up(f"the new server did not serve within {self._patience:.0f} s")
 
     def reaped(self, ended: Mapping[int, int]) -> Progress:
         """Processes below this one have ended: wait status by pid."""
         if self.pid in ended and self.progress is not Progress.HANDED_OVER:
-            killed = self.progress is Progress.ENDING
-            how = processes.phrase(ended[self.pid])
-            if not killed or os.WIFEXITED(ended[self.pid]):
-                # It was quicker than the signal; how it ended says more than that it hung up.
-                self.reason = f"the new server ended: {how}; its reason is in its error log"
-            self._end(Progress.FAILED)
+            if not self._killed:
+                self.reason = f"the new server ended: {processes.phrase(ended[self.pid])}; its error log tells why"
+            self._enter(Progress.FAILED)
         return self.progress
 
     def cancel(self, reason: str) -> None:
@@ -164,7 +169,7 @@ class Upgrade:
         listeners.hand_over(self._word.taken)
         if pid_file is not None and self._word.pid_file:
             pid_file.hand_over()
-        self._end(Progress.HANDED_OVER)
+        self._enter(Progress.HANDED_OVER)
         return self.progress
 
     def abandon(self) -> None:
@@ -175,20 +180,22 @@ class Upgrade:
         """When there is nothing more to hear. The successor goes on; what becomes of a killed one is still told."""
         self._line.close()
 
-    def _hear_the_end(self) -> Progress:
-        """After its word it has nothing to say, so what can be read is the end."""
-        if self.progress is Progress.SERVING:
-            self._give_up("the new server ended as soon as it served")
+    def _await_its_end(self, reason: str, now: float) -> Progress:
+        """Whoever hangs up is about to end, and how it ends says more: let it."""
+        self.reason = reason
+        self._enter(Progress.ENDING)
+        self.deadline = now + _TIME_TO_END
         return self.progress
 
     def _give_up(self, reason: str) -> Progress:
         # Not reaped yet, so the pid is its own. Everybody below it notices, and leaves.
         os.kill(self.pid, signal.SIGKILL)
+        self._killed = True
         self.reason = reason
-        self._end(Progress.ENDING)
+        self._enter(Progress.ENDING)
         return self.progress
 
-    def _end(self, progress: Progress) -> None:
+    def _enter(self, progress: Progress) -> None:
         self.progress = progress
         self.deadline = None
 

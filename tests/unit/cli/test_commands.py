@@ -150,7 +150,7 @@ def test_check_prints_values_and_origins(tricorn: Command) -> None:
     lines = {line.split()[0]: line for line in outcome.output.splitlines()}
     assert set(lines) >= {directive.name for directive in table() if Mpm.EVENT in directive.mpms}
     assert lines["workers"].split() == ["workers", "3", "option", "-w"]
-    assert lines["always"].split() == "always 3 children, 24 threads workers: option -w".split()
+    assert lines["always"].split() == ["always", "3", "children,", "24", "threads", "workers:", "option", "-w"]
     assert lines["backlog"].split() == ["backlog", "2048", "default"]
     assert "tricorn: warning: option --timeout has no effect" in outcome.errors
 

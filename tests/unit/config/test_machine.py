@@ -1,4 +1,4 @@
-"""CPUs as the scheduler grants them: affinity and control groups of both versions, in trees made for the purpose."""
+"""CPUs and memory as the system grants them: affinity, control groups of both versions, in trees made for the purpose."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tricorn.config.machine import cpu_quota, gather, usable_cpus
+from tricorn.config.machine import control_directories, cpu_quota, gather, usable_cpus, usable_memory
 
 V2 = "31 22 0:28 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup rw\n"
 V1 = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+V1_MEMORY = "33 31 0:30 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
+MEMINFO = "MemTotal:        4194304 kB\nMemFree:          100000 kB\n"
 V1_CONTAINER = "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
 
 
@@ -81,5 +83,113 @@ def test_usable(allowed: int, quota: float | None, cpus: int) -> None:
     assert usable_cpus(allowed, quota) == cpus
 
 
-def test_this_machine_has_a_cpu() -> None:
-    assert gather({}).cpus >= 1
+@pytest.mark.parametrize(
+    ("files", "memory"),
+    [
+        ({}, None),
+        ({"proc/meminfo": MEMINFO}, 4 << 30),
+        ({"proc/meminfo": "MemTotal: none kB\n"}, None),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/a/b\n",
+                "proc/self/mountinfo": V2,
+                "sys/fs/cgroup/a/b/memory.max": "2147483648\n",
+                "sys/fs/cgroup/a/memory.max": "max\n",
+            },
+            2 << 30,
+        ),
+        # What is above binds too, and the machine does where the group is more generous.
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/a/b\n",
+                "proc/self/mountinfo": V2,
+                "sys/fs/cgroup/a/b/memory.max": "2147483648\n",
+                "sys/fs/cgroup/a/memory.max": "1073741824\n",
+            },
+            1 << 30,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/a\n",
+                "proc/self/mountinfo": V2,
+                "sys/fs/cgroup/a/memory.max": "8589934592",
+            },
+            4 << 30,
+        ),
+        # In a container the limit stands in the group that is mounted as the root.
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/\n",
+                "proc/self/mountinfo": V2,
+                "sys/fs/cgroup/memory.max": "536870912",
+            },
+            512 << 20,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "4:cpu,cpuacct:/x\n3:memory:/y\n",
+                "proc/self/mountinfo": V1 + V1_MEMORY,
+                "sys/fs/cgroup/memory/y/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            4 << 30,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "4:cpu,cpuacct:/x\n3:memory:/y/z\n",
+                "proc/self/mountinfo": V1 + V1_MEMORY,
+                "sys/fs/cgroup/memory/y/z/memory.limit_in_bytes": "3221225472\n",
+                "sys/fs/cgroup/memory/y/memory.limit_in_bytes": "1073741824\n",
+            },
+            1 << 30,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:memory:/docker/abc\n",
+                "proc/self/mountinfo": "33 31 0:30 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "268435456\n",
+            },
+            256 << 20,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/a\n",
+                "proc/self/mountinfo": V2,
+                "sys/fs/cgroup/a/memory.max": "x",
+            },
+            4 << 30,
+        ),
+    ],
+)
+def test_memory(tmp_path: Path, files: dict[str, str], memory: int | None) -> None:
+    assert usable_memory(tree(tmp_path, files)) == memory
+
+
+def test_this_machine_has_a_cpu_and_memory() -> None:
+    machine = gather({})
+    assert machine.cpus >= 1
+    assert machine.memory is not None
+    assert machine.memory > 1 << 24
+
+
+def test_without_meminfo_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tricorn.config.machine.lines", lambda _: [])  # as on macOS
+    memory = gather({}).memory
+    assert memory is not None
+    assert memory > 1 << 24
+
+
+def test_places_of_control_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = tmp_path / "tricorn-1000"
+    assert control_directories(1000, {}) == (own,)
+    assert control_directories(1000, {"XDG_RUNTIME_DIR": "/run/user/1000"}) == (Path("/run/user/1000/tricorn"), own)
+    assert control_directories(1000, {"XDG_RUNTIME_DIR": "here"}) == (own,), "a relative one does not count"
+    assert control_directories(0, {"XDG_RUNTIME_DIR": "/run/user/1000"}) == (Path("/run/tricorn"),)

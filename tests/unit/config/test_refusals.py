@@ -222,5 +222,14 @@ def test_a_user_without_an_account_needs_a_group(world: World) -> None:
     assert world.configure("--user", "4000000001", "--group", "7").settings.identity.group == 7
 
 
+def test_a_path_that_is_too_long_for_a_socket(world: World) -> None:
+    sentence = refusal(world, "--control-socket", "/" + "x" * 107)
+    assert sentence.startswith('option --control-socket: control_socket cannot be "/xxx')
+    assert sentence.endswith("at most 107 bytes on this system. Choose a shorter one, or auto.")
+    world.configure("--control-socket", "/" + "x" * 106)
+    world.machine = replace(world.machine, platform="darwin")
+    assert "at most 103 bytes" in refusal(world, "--control-socket", "/" + "x" * 106)
+
+
 def test_a_format_of_ones_own_is_shown_to_the_engine(world: World) -> None:
     assert world.configure("--access-log-format", '%h "%r" %>s').settings.logs.access_log_format == '%h "%r" %>s'
