@@ -7,6 +7,7 @@ from tricorn.errors import ConfigError
 from tricorn.logs.files import open_again
 from tricorn.parent import processes
 from tricorn.parent.generations import Generation
+from tricorn.parent.processes import ChildHandle, TemplateHandle
 from tricorn.parent.server import Server
 
 
@@ -31,7 +32,7 @@ def _reopen(server: Server, generation: Generation) -> None:
     try:
         generation.logs.adopt(opened.error, opened.access)
         number = generation.heritage.generation
-        below = [
+        below: list[ChildHandle | TemplateHandle] = [
             *(template for template in server.family.templates.values() if template.generation == number),
             *(child for child in server.family.children.values() if child.generation == number and not child.killed),
         ]

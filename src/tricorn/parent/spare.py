@@ -28,9 +28,9 @@ class SpareBell:
     def watch(self, scoreboard: Scoreboard, least: int) -> None:
         """Have it rung when fewer than `least` units are idle; 0 is never. What was watched before is not any more."""
         if self._watched is not None and self._watched is not scoreboard:
-            self._watched.memory.watch_spare(0)
+            self._watched.watch_spare(0)
         self._watched = scoreboard
-        scoreboard.memory.watch_spare(least)
+        scoreboard.watch_spare(least)
 
     def silence(self) -> None:
         """After it was heard."""

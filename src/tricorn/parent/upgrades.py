@@ -91,25 +91,19 @@ class Upgrades:
 
     def expire(self, now: float) -> None:
         """Act on the deadline; and a server that stops has no successor."""
-        if self._upgrade is None:
+        begun = self._upgrade
+        if begun is None:
             return
         if self._server.wish in (Wish.STOP, Wish.STOP_AT_ONCE):
-            self._go_on(self._upgrade, lambda: self._cancel("this server stops"))
+            self._go_on(begun, lambda: _cancelled(begun))
         else:
-            begun = self._upgrade
             self._go_on(begun, lambda: begun.expire(now))
 
     def reaped(self, ended: Mapping[int, int]) -> None:
         """Processes below this one have ended."""
-        if self._upgrade is not None:
-            begun = self._upgrade
+        begun = self._upgrade
+        if begun is not None:
             self._go_on(begun, lambda: begun.reaped(ended))
-
-    def _cancel(self, reason: str) -> Progress:
-        if self._upgrade is None:
-            return Progress.FAILED
-        self._upgrade.cancel(reason)
-        return self._upgrade.progress
 
     def _go_on(self, begun: Upgrade, act: Callable[[], Progress]) -> None:
         """Let `begun` act, and follow where it has got to. Its line is forgotten before it is closed."""
@@ -176,6 +170,11 @@ class Upgrades:
             self._upgrade.abandon()
         if self._succession is not None:
             self._succession.abandon()
+
+
+def _cancelled(begun: Upgrade) -> Progress:
+    begun.cancel("this server stops")
+    return begun.progress
 
 
 def _nothing() -> None:

@@ -20,6 +20,8 @@ class ChildSnapshot:
     accepted: int
     requests: int
     busy: int
+    taken: int
+    """Threads that no further client can have now."""
     queued: int
     stages: tuple[str, ...]
 
@@ -38,6 +40,10 @@ class Scoreboard:
         """Empty the row of a child that was reaped."""
         self.memory.clear(slot)
 
+    def watch_spare(self, least: int) -> None:
+        """Have the first child that finds fewer than `least` idle units ring the spare bell, once; 0 is nobody."""
+        self.memory.watch_spare(least)
+
     def snapshot(self) -> tuple[ChildSnapshot, ...]:
         """Every row in use, in slot order."""
         return tuple(
@@ -50,6 +56,7 @@ class Scoreboard:
                 accepted=row.accepted,
                 requests=row.requests,
                 busy=row.busy,
+                taken=row.taken,
                 queued=row.queued,
                 stages=tuple(row.stages),
             )

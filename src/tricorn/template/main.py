@@ -32,7 +32,6 @@ from tricorn.template.fork import Birth, fork_child, open_pidfd, reap
 from tricorn.template.messages import (
     TO_TEMPLATE,
     Drop,
-    Fork,
     Forked,
     ForkFailed,
     FromTemplate,
