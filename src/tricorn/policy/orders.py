@@ -106,6 +106,8 @@ class ReloadFailed:
 
     generation: int
     reason: str
+    code: int
+    """The exit code that the failure stands for."""
 
 
 @dataclass(frozen=True, slots=True)

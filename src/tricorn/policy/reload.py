@@ -84,12 +84,12 @@ def _promote(memory: Memory, census: Census, candidate: int) -> tuple[Memory, li
     return memory, [ReloadDone(candidate), *(order for order in dismissed if order is not None)]
 
 
-def give_up(memory: Memory, census: Census, reason: str) -> tuple[Memory, list[Order]]:
+def give_up(memory: Memory, census: Census, reason: str, code: int) -> tuple[Memory, list[Order]]:
     """The candidate has failed: what it has of processes leaves, and the current generation goes on."""
     candidate = memory.candidate
     if candidate is None:
         return memory, []
-    orders: list[Order] = [ReloadFailed(candidate, reason)]
+    orders: list[Order] = [ReloadFailed(candidate, reason, code)]
     orders += [
         order
         for template in census.templates

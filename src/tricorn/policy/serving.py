@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tricorn.errors import StartError
 from tricorn.policy import overdue
 from tricorn.policy.census import Census, ChildExit, ChildState, TemplateExit, TemplateState
 from tricorn.policy.counts import after
@@ -53,7 +54,8 @@ def fold_exits(memory: Memory, census: Census) -> tuple[Memory, list[Order]]:
             deferred = memory.importing_in_children | {exit_.generation}
             memory = replace(memory, importing_in_children=deferred)
         elif exit_.generation == memory.candidate and _ends_trial(exit_):
-            memory, more = give_up(memory, census, exit_.reason or "its first child has left before it was tried")
+            reason = exit_.reason or "its first child has left before it was tried"
+            memory, more = give_up(memory, census, reason, exit_.failure or StartError.exit_code)
             orders += more
         elif exit_.generation == memory.current and _is_crash(exit_):
             memory, more = _count_crash(memory, census, exit_)

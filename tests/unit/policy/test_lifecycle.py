@@ -169,7 +169,7 @@ def test_a_canary_that_dies_changes_nothing() -> None:
     memory = replace(SERVING, candidate=2)
     gone = ChildExit(0, 2, STARTING, reason="exit code 3")
     decision = decide(memory, census(template(), child(0), child(1), template(gen=2), gone, wanted=2))
-    assert decision.orders == (ReloadFailed(2, "exit code 3"), DropTemplate(2))
+    assert decision.orders == (ReloadFailed(2, "exit code 3", 5), DropTemplate(2))
     assert (decision.memory.current, decision.memory.candidate) == (1, None)
     after = decide(decision.memory, census(template(), child(0), child(1), wanted=2))
     assert after.orders == (), "the same generation is not tried again"
@@ -182,7 +182,7 @@ def test_a_newer_reload_waits_for_the_trial_that_goes_on_and_those_between_are_n
     assert decision.orders == ()
     gone = TemplateExit(2, TemplateState.IMPORTING, reason="no module")
     after = decide(decision.memory, census(template(), child(0), child(1), gone, wanted=5))
-    assert after.orders == (ReloadFailed(2, "no module"), StartTemplate(5, preload=True))
+    assert after.orders == (ReloadFailed(2, "no module", 5), StartTemplate(5, preload=True))
     assert after.memory.candidate == 5
 
 
