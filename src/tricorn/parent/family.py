@@ -13,6 +13,7 @@ from tricorn.child.channel import ProtocolError
 from tricorn.child.messages import Asked, Begun, Failed, Leaving, Ready
 from tricorn.logs import ErrorLog
 from tricorn.parent import processes
+from tricorn.parent.oom import OomWatch
 from tricorn.parent.processes import ChildHandle, TemplateHandle
 from tricorn.policy.census import ChildExit, ChildState, TemplateExit, TemplateState
 from tricorn.template.messages import Forked, ForkFailed, Imported, Reaped, TemplateFailed, Unsafe
@@ -26,7 +27,7 @@ _LONGEST_REASON = 200
 class Family:
     """All templates and children. Used by the parent's only thread."""
 
-    def __init__(self, log: ErrorLog, clock: Callable[[], float], *, adopts: bool) -> None:
+    def __init__(self, log: ErrorLog, clock: Callable[[], float], oom: OomWatch, *, adopts: bool) -> None:
         self.log = log
         self.templates: dict[int, TemplateHandle] = {}
         """By generation; a generation has one at a time."""
@@ -37,6 +38,7 @@ class Family:
         self.gone: list[ChildHandle | TemplateHandle] = []
         """Since the last census; their channels are still open, for the loop to forget and close."""
         self._clock = clock
+        self.oom = oom
         self._adopts = adopts
 
     # What they say.
@@ -147,7 +149,8 @@ class Family:
             return template.failure[1]
         if template.killed:
             return template.killed
-        reason = f"the template ended unasked: {processes.phrase(status)}"
+        oom = self.oom.explain(self._clock()) if processes.is_kill(status) else ""
+        reason = f"the template ended unasked: {processes.phrase(status)}{oom}"
         if template.state is TemplateState.DROPPED or template.unsafe:
             log.debug(f"has left: {processes.phrase(status)}")
         else:
@@ -176,6 +179,8 @@ class Family:
 
     def _child_reason(self, child: ChildHandle, status: int | None) -> str:
         how = "it is not known how" if status is None else processes.phrase(status)
+        if status is not None and processes.is_kill(status) and not child.killed:
+            how += self.oom.explain(self._clock())
         log = self.log.named(child.name)
         if child.failure is not None:
             log.error(f"ended: {child.failure[1]}")

@@ -112,14 +112,14 @@ class Loop:
         """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
         server = self._server
         band = server.current.shape.band
-        if self._watching or band.is_fixed or server.memory.phase is not Phase.SERVING:
-            return True
-        if idle_in(census) < band.min_spare:
-            # The policy knows, and has said when to look again.
+        # A fixed pool cannot grow, but the operator wants to know when all of it is taken.
+        least = 1 if band.is_fixed else band.min_spare
+        if self._watching or server.memory.phase is not Phase.SERVING or idle_in(census) < least:
+            # If there are too few, the policy knows, and has said when to look again.
             return True
         self._watching = True
-        server.bell.watch(server.current.heritage.scoreboard, band.min_spare)
-        return idle_now(server) >= band.min_spare
+        server.bell.watch(server.current.heritage.scoreboard, least)
+        return idle_now(server) >= least
 
     def _wait(self, decision: Decision) -> None:
         """Take what has happened, most urgent first: the operator, then deaths, then words."""
@@ -166,6 +166,7 @@ class Loop:
         now = server.clock()
         server.bell.silence()
         self._watching = False
+        server.family.oom.look(now)
         self._upgrades.expire(now)
         if self._control is not None:
             self._control.expire(now)

@@ -230,14 +230,20 @@ def adopt_orphans() -> bool:
         return False
 
 
+def is_kill(status: int) -> bool:
+    """Whether this wait status is the end by SIGKILL, which the kernel sends too when memory has run out."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
 def phrase(status: int) -> str:
     """A wait status in words, for the log."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
+        core = " (core dumped)" if os.WCOREDUMP(status) else ""
         try:
-            return f"killed by {signal.Signals(number).name}"
+            return f"killed by {signal.Signals(number).name}{core}"
         except ValueError:
-            return f"killed by signal {number}"
+            return f"killed by signal {number}{core}"
     if os.WIFEXITED(status):
         return f"exit code {os.WEXITSTATUS(status)}"
     # No wait gives this; a template may say anything.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tricorn.control.messages import Outcome
 from tricorn.errors import ConfigError
-from tricorn.logs.files import open_again
+from tricorn.logs import files
 from tricorn.parent import processes
 from tricorn.parent.generations import Generation
 from tricorn.parent.processes import ChildHandle, TemplateHandle
@@ -28,7 +28,7 @@ def reopen(server: Server) -> Outcome:
 
 
 def _reopen(server: Server, generation: Generation) -> None:
-    opened = open_again(generation.settings.logs)
+    opened = files.reopen(generation.settings.logs)
     try:
         generation.logs.adopt(opened.error, opened.access)
         number = generation.heritage.generation

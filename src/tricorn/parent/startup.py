@@ -19,6 +19,7 @@ from tricorn.parent.listeners import open_listeners
 from tricorn.parent.loop import Loop, Outcome
 from tricorn.parent.memory_use import Meter
 from tricorn.parent.notify import Notifier
+from tricorn.parent.oom import OomWatch
 from tricorn.parent.pid_file import PidFile
 from tricorn.parent.server import Server
 from tricorn.parent.signals import Signals
@@ -64,7 +65,7 @@ def serve(settings: Settings, load: LoadSettings) -> int:
             pid=os.getpid(),
             load=load,
             listeners=listeners,
-            family=Family(log, time.monotonic, adopts=processes.adopt_orphans()),
+            family=Family(log, time.monotonic, OomWatch(), adopts=processes.adopt_orphans()),
             generations={_FIRST_GENERATION: generation},
             log=log,
             notifier=Notifier(),

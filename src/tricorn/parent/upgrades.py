@@ -85,7 +85,7 @@ class Upgrades:
         """The line to the other server can be read."""
         del events
         if self._upgrade is not None:
-            self._go_on(self._upgrade, self._upgrade.hear)
+            self._go_on(self._upgrade, self._upgrade.hear(self._server.clock()))
         elif self._succession is not None and self._succession.hear():
             self._take_over(self._succession)
 
@@ -95,26 +95,25 @@ class Upgrades:
         if begun is None:
             return
         if self._server.wish in (Wish.STOP, Wish.STOP_AT_ONCE):
-            self._go_on(begun, lambda: _cancelled(begun))
+            begun.cancel("this server stops")
+            self._go_on(begun, begun.progress)
         else:
-            self._go_on(begun, lambda: begun.expire(now))
+            self._go_on(begun, begun.expire(now))
 
     def reaped(self, ended: Mapping[int, int]) -> None:
         """Processes below this one have ended."""
-        begun = self._upgrade
-        if begun is not None:
-            self._go_on(begun, lambda: begun.reaped(ended))
+        if self._upgrade is not None:
+            self._go_on(self._upgrade, self._upgrade.reaped(ended))
 
-    def _go_on(self, begun: Upgrade, act: Callable[[], Progress]) -> None:
-        """Let `begun` act, and follow where it has got to. Its line is forgotten before it is closed."""
-        line = begun.fileno()
-        progress = act()
+    def _go_on(self, begun: Upgrade, progress: Progress) -> None:
+        """Follow where the upgrade has got to."""
         if progress is Progress.SERVING:
             if self.control is not None:
                 self.control.give_way()
             progress = begun.hand_over(self._server.listeners, self._pid_file)
-        if line >= 0 and begun.fileno() < 0:
-            self._selector.unregister(line)
+        if progress is not Progress.STARTING and begun.fileno() >= 0:
+            self._selector.unregister(begun.fileno())
+            begun.close()
         if progress is Progress.HANDED_OVER:
             self._handed_over(begun)
         elif progress is Progress.FAILED:
@@ -170,11 +169,6 @@ class Upgrades:
             self._upgrade.abandon()
         if self._succession is not None:
             self._succession.abandon()
-
-
-def _cancelled(begun: Upgrade) -> Progress:
-    begun.cancel("this server stops")
-    return begun.progress
 
 
 def _nothing() -> None:
