@@ -2,6 +2,6 @@
 
 from tricorn.logs.error_log import ErrorLog
 from tricorn.logs.errors_stream import ErrorsStream
-from tricorn.logs.files import LogFiles, open_logs
+from tricorn.logs.files import LogFiles, Reopened, open_logs, reopen
 
-__all__ = ["ErrorLog", "ErrorsStream", "LogFiles", "open_logs"]
+__all__ = ["ErrorLog", "ErrorsStream", "LogFiles", "Reopened", "open_logs", "reopen"]

@@ -1,4 +1,8 @@
-"""Opening the log files, by the parent, before privileges are dropped: children inherit the descriptors."""
+"""Opening the log files, by the parent, before privileges are dropped: children inherit the descriptors.
+
+Opening them again, when somebody has moved them away, is the parent's affair too: it hands new descriptors to the
+processes below, and each puts them in the place of the old ones.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from tricorn.errors import ConfigError
 
 STANDARD_OUTPUT: Final = 1
 STANDARD_ERROR: Final = 2
+_STREAMS: Final = (STANDARD_OUTPUT, STANDARD_ERROR)
 _MODE: Final = 0o640
 _HOW: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
 """Without waiting: neither for somebody who opens the other end of a pipe, nor for somebody who reads from it."""
@@ -28,9 +33,19 @@ class LogFiles:
 
     def close(self) -> None:
         """Close what was opened for these logs; the standard streams stay open."""
-        for fd in {self.error, self.access} - {None, STANDARD_OUTPUT, STANDARD_ERROR}:
+        for fd in {self.error, self.access} - {None, *_STREAMS}:
             if fd is not None:
                 os.close(fd)
+
+    def adopt(self, error: int | None, access: int | None) -> None:
+        """Have these descriptors stand for the files that `error` and `access` are; None leaves one as it is.
+
+        Everybody who writes to the number, the engine included, writes to the new file from the next line on; no line
+        is lost, and none is torn. The arguments stay the caller's. Standard streams are left alone. Raises OSError.
+        """
+        for ours, new in ((self.error, error), (self.access, access)):
+            if ours is not None and new is not None and ours not in _STREAMS and new != ours:
+                os.dup2(new, ours, inheritable=False)
 
 
 def open_logs(logs: Logs) -> LogFiles:
@@ -48,6 +63,37 @@ def open_logs(logs: Logs) -> LogFiles:
         LogFiles(error, None).close()
         raise
     return LogFiles(error, access)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """Logs that were opened anew, to be adopted by every process that writes to them, and then closed."""
+
+    error: int | None
+    """None when it is a standard stream, which stays what it is."""
+    access: int | None
+    """None when it is a standard stream, or there is no access log."""
+
+    def close(self) -> None:
+        """When everybody has been handed them."""
+        for fd in (self.error, self.access):
+            if fd is not None:
+                os.close(fd)
+
+
+def reopen(logs: Logs) -> Reopened:
+    """Open the log files by their names again: after they were moved away, these are new files.
+
+    Raises:
+        ConfigError: one cannot be opened; the text names the directive. Both stay as they are then.
+    """
+    error = None if logs.error_log == "-" else _open("error_log", logs.error_log)
+    try:
+        access = None if logs.access_log in (None, "-") else _open("access_log", logs.access_log)
+    except ConfigError:
+        Reopened(error, None).close()
+        raise
+    return Reopened(error, access)
 
 
 def _standard(fd: int) -> int:
