@@ -86,8 +86,8 @@ class ParentChannel:
         ready = {key.fd for key, _ in self._selector.select(timeout)}
         if self._bell_heard in ready:
             self._silence_bell()
-            if self._driver is not None and self._driver.reached_limit():
-                self._leave("max_connections_per_child is reached")
+            if self._driver is not None and (worn := self._driver.worn()):
+                self._leave(f"{worn} is reached")
         if self._channel.fileno() in ready:
             self._listen()
 
@@ -115,8 +115,8 @@ class ParentChannel:
 
     def returned(self) -> None:
         """A thread came back from the driver; if nobody asked for that, tell the parent why."""
-        if self._driver is not None and self._driver.reached_limit():
-            self._leave("max_connections_per_child is reached")
+        if self._driver is not None and (worn := self._driver.worn()):
+            self._leave(f"{worn} is reached")
         else:
             self._leave("its driver came to an end")
 
