@@ -34,6 +34,15 @@ class Scoreboard:
     def clear(self, child: int) -> None:
         """Empty the row of a child that is gone. The parent calls it after the child was reaped."""
 
+    def watch_spare(self, least: int) -> None:
+        """Have `spare_bell_fd` rung once, as soon as fewer than `least` units (threads) are idle; 0 for never.
+
+        Counted over all ready and starting children of this board; those that start are idle wholly, those that rest or
+        drain not at all. The child that takes a unit and sees the shortage writes one byte; then nobody does until this is
+        called again. A shortage that is there already and stays as it is does not ring, so the parent calls this first
+        and reads `rows` afterwards.
+        """
+
     def rows(self) -> list[ChildRow]:
         """Read every row that is in use, in slot order."""
 
@@ -45,7 +54,7 @@ class ChildRow:
     pid: int
     generation: int
     state: str
-    """"starting", "ready", "draining"."""
+    """"starting", "ready", "resting", "draining"."""
     connections: int
     """Connections open now."""
     accepted: int
@@ -56,6 +65,12 @@ class ChildRow:
     """Threads inside the application now."""
     queued: int
     """Complete requests that wait for a thread now."""
+    taken: int
+    """Units (threads) that no further client can have now; at most as many as the child has.
+
+    Blocking driver: threads that hold a connection. Reactor: threads inside the application and requests that wait for
+    one; all of them when `max_open_connections` are open. 0 while the child starts.
+    """
     stages: list[str]
     """Stage of each thread's slot: "idle", "head", "body", "handler", "write", "keep_alive", "linger"."""
 
@@ -96,6 +111,7 @@ class EngineSettings:
         response_memory: int,
         response_limit: int,
         max_connections_per_child: int,
+        max_requests_per_child: int,
         max_open_connections: int,
         server_header: str,
         error_log_fd: int,
@@ -103,12 +119,16 @@ class EngineSettings:
         log_name: str,
         access_log_fd: int | None,
         access_log_format: str,
-        retired_fd: int | None = None,
+        bell_fd: int | None = None,
+        spare_bell_fd: int | None = None,
     ) -> EngineSettings:
         """`log_name` is put into every log line, for example "child=3 gen=2". Raises ValueError naming the value.
 
-        One byte is written to `retired_fd` (a pipe that does not block) when the driver is retired, by whom or what
-        ever, so that the parent can be told at once that the child's place is free.
+        `error_log_fd` and `access_log_fd` are borrowed: they must stay open for the life of the process, and replacing
+        what is behind them (`os.dup2(new, error_log_fd)`) reopens the log at once. The bells are pipes that do not block,
+        and are duplicated. One byte is written to `bell_fd` when `max_connections_per_child` or `max_requests_per_child`
+        (0 is no bound) is reached; see `BlockingDriver.worn`. For `spare_bell_fd` see `Scoreboard.watch_spare`; all
+        children may share it.
         """
 
 @final
@@ -134,14 +154,33 @@ class BlockingDriver:
         A signal that interrupts a wait runs its Python handlers; what they raise is raised here.
         """
 
-    def retire(self) -> None:
-        """Stop accepting, answer what has been read, announce `Connection: close`, end idle keep-alives; `run` then returns.
+    def part(self) -> None:
+        """Go on accepting, but end every connection with its answer (`Connection: close`), and idle ones soon.
 
-        May be called from any thread and from a signal handler; calling it again does nothing.
+        This method and the next three may be called from any thread and from a signal handler, any number of times.
         """
 
-    def reached_limit(self) -> bool:
-        """Whether the driver retired by itself because `max_connections_per_child` was reached."""
+    def rest(self) -> None:
+        """Stop accepting, end every connection with its answer and idle ones soon, and stay: `resume` takes it back."""
+
+    def resume(self) -> bool:
+        """Serve again after `rest`. True if the driver accepts now, False if it has been told to retire.
+
+        Connections that have been told to close stay told.
+        """
+
+    def retire(self, sweep: bool = False) -> None:
+        """Stop accepting, answer what has been read, announce `Connection: close`, end idle keep-alives; `run` then returns.
+
+        With `sweep`, first accept and answer what waits in the kernel's queue, as threads (reactor: open connections)
+        become free, until nobody waits. A call without `sweep` ends a sweep.
+        """
+
+    def worn(self) -> str:
+        """The name of the bound that was reached first ("max_connections_per_child", "max_requests_per_child"), or "".
+
+        The driver goes on serving, and rings `bell_fd` once: a replacement can be there before the child is retired.
+        """
 
 @final
 class ReactorDriver:
@@ -165,11 +204,20 @@ class ReactorDriver:
     def run(self, thread: int) -> None:
         """Serve as thread `thread` (0 to threads) until retired and done. Releases the interpreter while it waits."""
 
-    def retire(self) -> None:
+    def part(self) -> None:
+        """As `BlockingDriver.part`."""
+
+    def rest(self) -> None:
+        """As `BlockingDriver.rest`."""
+
+    def resume(self) -> bool:
+        """As `BlockingDriver.resume`."""
+
+    def retire(self, sweep: bool = False) -> None:
         """As `BlockingDriver.retire`."""
 
-    def reached_limit(self) -> bool:
-        """As `BlockingDriver.reached_limit`."""
+    def worn(self) -> str:
+        """As `BlockingDriver.worn`."""
 
 def check_access_log_format(format: str) -> None:
     """Raise ValueError that names the first directive of `format` that is not known."""

@@ -4,7 +4,7 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use engine::drive::{Gateway, Interrupted, Supervisor};
+use engine::drive::{Gateway, Interrupted, Supervisor, Worn};
 use engine::net::{Attention, Listener, Listeners};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -48,12 +48,25 @@ impl BlockingDriver {
         }
     }
 
-    fn retire(&self) {
-        self.driver.retire();
+    #[pyo3(signature = (sweep = false))]
+    fn retire(&self, sweep: bool) {
+        self.driver.retire(sweep);
     }
 
-    fn reached_limit(&self) -> bool {
-        self.driver.reached_limit()
+    fn part(&self) {
+        self.driver.part();
+    }
+
+    fn rest(&self) {
+        self.driver.rest();
+    }
+
+    fn resume(&self) -> bool {
+        self.driver.resume()
+    }
+
+    fn worn(&self) -> &'static str {
+        self.driver.worn().map_or("", Worn::directive)
     }
 }
 
@@ -109,12 +122,25 @@ impl ReactorDriver {
         Ok(())
     }
 
-    fn retire(&self) {
-        self.driver.retire();
+    #[pyo3(signature = (sweep = false))]
+    fn retire(&self, sweep: bool) {
+        self.driver.retire(sweep);
     }
 
-    fn reached_limit(&self) -> bool {
-        self.driver.reached_limit()
+    fn part(&self) {
+        self.driver.part();
+    }
+
+    fn rest(&self) {
+        self.driver.rest();
+    }
+
+    fn resume(&self) -> bool {
+        self.driver.resume()
+    }
+
+    fn worn(&self) -> &'static str {
+        self.driver.worn().map_or("", Worn::directive)
     }
 }
 

@@ -25,6 +25,10 @@ impl Scoreboard {
         self.board.clear(child);
     }
 
+    fn watch_spare(&self, least: u32) {
+        self.board.watch_spare(least);
+    }
+
     fn rows(&self) -> Vec<ChildRow> {
         self.board.facts().into_iter().map(ChildRow::from).collect()
     }
@@ -42,6 +46,7 @@ pub(crate) struct ChildRow {
     requests: u64,
     busy: u32,
     queued: u32,
+    taken: u32,
     stages: Vec<&'static str>,
 }
 
@@ -57,6 +62,7 @@ impl From<engine::scoreboard::ChildFacts> for ChildRow {
             requests: facts.requests,
             busy: facts.busy,
             queued: facts.queued,
+            taken: facts.taken,
             stages: facts.stages,
         }
     }

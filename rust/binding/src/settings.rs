@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::connection::Protocol;
-use engine::drive::{Bounds, Context, Retired, Spool};
+use engine::drive::{Context, Orders, Spool, Wear};
 use engine::limits::Limits;
 use engine::log::{AccessLog, ErrorLog, Format, Level};
 use engine::scoreboard::OwnRow;
@@ -22,12 +22,15 @@ type Stage = (f64, Option<f64>, Option<u32>);
 pub(crate) struct EngineSettings {
     protocol: Arc<Protocol>,
     spool: Spool,
-    bounds: Bounds,
+    open_connections: usize,
+    connections_per_child: u64,
+    requests_per_child: u64,
     error_log_fd: RawFd,
     level: Level,
     log_name: String,
     access_log: Option<(RawFd, Format)>,
-    retired_fd: Option<RawFd>,
+    bell_fd: Option<RawFd>,
+    spare_bell_fd: Option<RawFd>,
 }
 
 #[pymethods]
@@ -36,8 +39,8 @@ impl EngineSettings {
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
         spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd, access_log_format,
-        retired_fd = None))]
+        max_requests_per_child, max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd,
+        access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
         limit_request_line: usize,
@@ -55,6 +58,7 @@ impl EngineSettings {
         response_memory: u64,
         response_limit: u64,
         max_connections_per_child: u64,
+        max_requests_per_child: u64,
         max_open_connections: usize,
         server_header: String,
         error_log_fd: RawFd,
@@ -62,7 +66,8 @@ impl EngineSettings {
         log_name: String,
         access_log_fd: Option<RawFd>,
         access_log_format: &str,
-        retired_fd: Option<RawFd>,
+        bell_fd: Option<RawFd>,
+        spare_bell_fd: Option<RawFd>,
     ) -> PyResult<Self> {
         let level = Level::from_word(log_level)
             .ok_or_else(|| PyValueError::new_err(format!("log_level: {log_level:?} is no level")))?;
@@ -95,12 +100,15 @@ impl EngineSettings {
         Ok(Self {
             protocol: Arc::new(Protocol { limits, timeouts, server }),
             spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
-            bounds: Bounds { connections_per_child: max_connections_per_child, open_connections: max_open_connections },
+            open_connections: max_open_connections,
+            connections_per_child: max_connections_per_child,
+            requests_per_child: max_requests_per_child,
             error_log_fd,
             level,
             log_name,
             access_log,
-            retired_fd,
+            bell_fd,
+            spare_bell_fd,
         })
     }
 }
@@ -108,25 +116,24 @@ impl EngineSettings {
 impl EngineSettings {
     /// What the threads of child `child` share. Starts the writer of the access log, so only after the last fork.
     pub(crate) fn context(&self, board: &Arc<engine::scoreboard::Scoreboard>, child: usize) -> PyResult<Context> {
-        let row = OwnRow::new(Arc::clone(board), child)
+        let spare_bell = self.spare_bell_fd.map(|fd| duplicate("spare_bell_fd", fd)).transpose()?;
+        let row = OwnRow::new(Arc::clone(board), child, spare_bell)
             .ok_or_else(|| PyValueError::new_err(format!("child: the scoreboard has no row {child}")))?;
-        let error_log = ErrorLog::new(duplicate("error_log_fd", self.error_log_fd)?, self.level, self.log_name.clone());
+        let error_log = ErrorLog::new(open("error_log_fd", self.error_log_fd)?, self.level, self.log_name.clone());
         let access_log = match &self.access_log {
-            Some((fd, format)) => Some(AccessLog::new(duplicate("access_log_fd", *fd)?, format.clone())?),
+            Some((fd, format)) => Some(AccessLog::new(open("access_log_fd", *fd)?, format.clone())?),
             None => None,
         };
-        let retired = match self.retired_fd {
-            Some(fd) => Retired::with_bell(duplicate("retired_fd", fd)?),
-            None => Retired::default(),
-        };
+        let bell = self.bell_fd.map(|fd| duplicate("bell_fd", fd)).transpose()?;
         Ok(Context {
             protocol: Arc::clone(&self.protocol),
             spool: self.spool.clone(),
-            bounds: self.bounds.clone(),
+            open_connections: self.open_connections,
             error_log,
             access_log,
             row,
-            retired,
+            orders: Orders::default(),
+            wear: Wear::new(self.connections_per_child, self.requests_per_child, bell),
         })
     }
 }
@@ -143,12 +150,18 @@ fn rate(name: &str, (initial, maximum, min_rate): Stage) -> PyResult<Rate> {
 
 /// A descriptor of our own for one that Python keeps.
 pub(crate) fn duplicate(name: &str, fd: RawFd) -> PyResult<OwnedFd> {
+    let duplicate = open(name, fd)?.try_clone_to_owned();
+    duplicate.map_err(|error| PyValueError::new_err(format!("{name}: {fd} cannot be duplicated: {error}")))
+}
+
+/// A descriptor that Python keeps open for the life of the process.
+fn open(name: &str, fd: RawFd) -> PyResult<BorrowedFd<'static>> {
     borrow(fd)
-        .and_then(|fd| fd.try_clone_to_owned().ok())
+        .filter(|fd| rustix::io::fcntl_getfd(fd).is_ok())
         .ok_or_else(|| PyValueError::new_err(format!("{name}: {fd} is not an open descriptor")))
 }
 
-/// Looks at a descriptor that Python keeps open for the duration of the call.
+/// Looks at a descriptor that Python keeps open for as long as the result is used.
 #[allow(unsafe_code)] // Python hands descriptors over as numbers.
 pub(crate) fn borrow<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
     if fd < 0 {

@@ -1,20 +1,29 @@
 //! Shared memory that tells what every child does: the only definition of its layout.
 //!
 //! Made by the parent before any fork, inherited by all. A child writes its own row and slots and nobody else does (the
-//! parent writes a row only while no child has it: before the fork and after the reaping), so every cell has a single
-//! writer and plain relaxed stores are enough. Readers take each cell as it is; a set of cells may be from slightly
+//! parent writes a row only while no child has it: before the fork and after the reaping), so every cell of a row has a
+//! single writer and plain relaxed stores are enough. Readers take each cell as it is; a set of cells may be from slightly
 //! different moments. What is read is untrusted: nothing indexes by it, and only sizing, fairness and display rest on it.
+//!
+//! Before the rows is a header. The parent keeps the number of rows worth looking at there, so that a board made for
+//! thousands of children costs what those that exist cost; `spare` says what else.
 #![allow(unsafe_code)] // One shared mapping, made here and seen as rows of atomics.
 
 use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::connection::Stage;
+
+mod capacity;
+mod own_row;
+mod spare;
+
+pub use capacity::Capacity;
+pub use own_row::OwnRow;
 
 /// What a child is doing as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +35,10 @@ pub enum ChildState {
     Starting = 1,
     /// Serving and accepting.
     Ready = 2,
-    /// Retired: no longer accepting, finishing what it has.
+    /// Retired: accepting nothing new, finishing what it has.
     Draining = 3,
+    /// Surplus: accepting nothing, finishing what it has, and staying to be recalled.
+    Resting = 4,
 }
 
 impl ChildState {
@@ -39,6 +50,7 @@ impl ChildState {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Resting => "resting",
         }
     }
 
@@ -47,9 +59,20 @@ impl ChildState {
             1 => Self::Starting,
             2 => Self::Ready,
             3 => Self::Draining,
+            4 => Self::Resting,
             _ => Self::Empty,
         }
     }
+}
+
+/// What concerns all children; on cache lines of its own, since it is read often and hardly ever written.
+#[repr(C, align(128))]
+#[derive(Debug)]
+struct Header {
+    /// Rows from this one on are empty. Written by the parent.
+    rows_used: AtomicU32,
+    /// See `spare`. Written by the parent, and set to zero by the child that rings.
+    least_spare: AtomicU32,
 }
 
 /// One child's cells; on cache lines of its own, so that children do not slow each other.
@@ -62,6 +85,10 @@ struct ChildCells {
     connections: AtomicU32,
     busy: AtomicU32,
     queued: AtomicU32,
+    /// The child's [`Capacity`], once it serves.
+    units: AtomicU32,
+    most_connections: AtomicU32,
+    per_request: AtomicU32,
     accepted: AtomicU64,
     requests: AtomicU64,
 }
@@ -95,6 +122,8 @@ pub struct ChildFacts {
     pub busy: u32,
     /// Complete requests that wait for a thread now.
     pub queued: u32,
+    /// Units of capacity that no further client can have now.
+    pub taken: u32,
     /// The word for what each thread is doing.
     pub stages: Vec<&'static str>,
 }
@@ -119,9 +148,9 @@ impl Scoreboard {
     /// # Errors
     /// When the numbers are too large, or the system has no memory to map.
     pub fn new(children: usize, threads: usize) -> io::Result<Self> {
-        let rows = children.checked_mul(size_of::<ChildCells>());
+        let rows = children.checked_mul(size_of::<ChildCells>()).and_then(|rows| rows.checked_add(size_of::<Header>()));
         let slots = children.checked_mul(threads).and_then(|slots| slots.checked_mul(size_of::<SlotCells>()));
-        let length = rows.zip(slots).and_then(|(rows, slots)| rows.checked_add(slots)).filter(|length| *length > 0);
+        let length = rows.zip(slots).and_then(|(rows, slots)| rows.checked_add(slots)).filter(|_| children > 0);
         let Some(length) = length else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a scoreboard needs at least one child"));
         };
@@ -147,13 +176,28 @@ impl Scoreboard {
         self.threads
     }
 
+    fn header(&self) -> &Header {
+        // SAFETY: the mapping is page-aligned, zeroed, begins with the header, and zero is a valid value of atomics.
+        unsafe { self.base.cast::<Header>().as_ref() }
+    }
+
     fn rows(&self) -> &[ChildCells] {
-        // SAFETY: the mapping is page-aligned, zeroed, begins with `children` rows, and zero is a valid value of atomics.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast::<ChildCells>(), self.children) }
+        // SAFETY: the rows follow the header, within the mapping; its length is a multiple of their alignment.
+        let first = unsafe { self.base.as_ptr().byte_add(size_of::<Header>()) };
+        // SAFETY: there are `children` rows, zeroed or written as atomics only.
+        unsafe { std::slice::from_raw_parts(first.cast::<ChildCells>(), self.children) }
+    }
+
+    /// The rows that may be in use. Never more than there are, whatever the header says.
+    fn rows_used(&self) -> &[ChildCells] {
+        let used = usize::try_from(self.header().rows_used.load(Relaxed)).unwrap_or(usize::MAX);
+        &self.rows()[..used.min(self.children)]
     }
 
     fn slots(&self, child: usize) -> &[SlotCells] {
-        let offset = self.children * size_of::<ChildCells>() + child * self.threads * size_of::<SlotCells>();
+        let offset = size_of::<Header>()
+            + self.children * size_of::<ChildCells>()
+            + child * self.threads * size_of::<SlotCells>();
         assert!(child < self.children, "child {child} has no row");
         // SAFETY: `offset` is within the mapping, because the row is; rows are a multiple of the slots' alignment long.
         let first = unsafe { self.base.as_ptr().byte_add(offset) };
@@ -161,13 +205,20 @@ impl Scoreboard {
         unsafe { std::slice::from_raw_parts(first.cast::<SlotCells>(), self.threads) }
     }
 
-    /// Begins a row: state starting, counters zero. Run by the parent before it orders the fork.
+    /// Begins a row: state starting, counters zero. Run by the parent before it orders the fork, and by the child, which
+    /// knows its `pid`.
     pub fn claim(&self, child: usize, pid: u32, generation: u64) {
-        self.clear(child);
-        if let Some(row) = self.rows().get(child) {
-            row.pid.store(pid, Relaxed);
-            row.generation.store(generation, Relaxed);
-            row.state.store(ChildState::Starting as u32, Relaxed);
+        let Some(row) = self.rows().get(child) else {
+            return;
+        };
+        self.wipe(child, row);
+        row.pid.store(pid, Relaxed);
+        row.generation.store(generation, Relaxed);
+        row.state.store(ChildState::Starting as u32, Relaxed);
+        let beyond = u32::try_from(child).map_or(u32::MAX, |child| child.saturating_add(1));
+        // The parent was here before the child: it is the one that writes.
+        if self.header().rows_used.load(Relaxed) < beyond {
+            self.header().rows_used.store(beyond, Relaxed);
         }
     }
 
@@ -176,8 +227,17 @@ impl Scoreboard {
         let Some(row) = self.rows().get(child) else {
             return;
         };
+        self.wipe(child, row);
+        let is_empty = |row: &ChildCells| row.state.load(Relaxed) == ChildState::Empty as u32;
+        let used = self.rows_used();
+        let left = used.iter().rposition(|row| !is_empty(row)).map_or(0, |last| last + 1);
+        self.header().rows_used.store(u32::try_from(left).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    fn wipe(&self, child: usize, row: &ChildCells) {
         row.state.store(ChildState::Empty as u32, Relaxed);
-        for cell in [&row.pid, &row.connections, &row.busy, &row.queued] {
+        let counts = [&row.pid, &row.connections, &row.busy, &row.queued];
+        for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
         }
         for cell in [&row.generation, &row.accepted, &row.requests] {
@@ -204,17 +264,18 @@ impl Scoreboard {
                 requests: row.requests.load(Relaxed),
                 busy: row.busy.load(Relaxed),
                 queued: row.queued.load(Relaxed),
+                taken: row.taken(),
                 stages: self.slots(child).iter().map(|slot| stage_word(slot.stage.load(Relaxed))).collect(),
             })
         };
-        self.rows().iter().enumerate().filter_map(in_use).collect()
+        self.rows_used().iter().enumerate().filter_map(in_use).collect()
     }
 
     /// The fewest connections that any ready child but `child` has open; None when there is no other.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self, child: usize) -> Option<u32> {
         let others = self
-            .rows()
+            .rows_used()
             .iter()
             .enumerate()
             .filter(|(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
@@ -227,80 +288,6 @@ impl Drop for Scoreboard {
         // SAFETY: exactly this mapping was made by `new`, and no reference into it outlives the value.
         // A failure would leave the mapping in place, which harms nobody.
         let _ = unsafe { munmap(self.base.as_ptr(), self.length) };
-    }
-}
-
-/// The hand with which a child writes its own row.
-#[derive(Debug, Clone)]
-pub struct OwnRow {
-    board: Arc<Scoreboard>,
-    child: usize,
-}
-
-impl OwnRow {
-    /// The row of `child`; None when the board has no such row.
-    #[must_use]
-    pub fn new(board: Arc<Scoreboard>, child: usize) -> Option<Self> {
-        (child < board.children).then_some(Self { board, child })
-    }
-
-    fn cells(&self) -> &ChildCells {
-        &self.board.rows()[self.child]
-    }
-
-    /// Says what the child does as a whole.
-    pub fn state(&self, state: ChildState) {
-        self.cells().state.store(state as u32, Relaxed);
-    }
-
-    /// One connection more.
-    pub fn accepted(&self) {
-        self.cells().accepted.fetch_add(1, Relaxed);
-        self.cells().connections.fetch_add(1, Relaxed);
-    }
-
-    /// One connection less.
-    pub fn closed(&self) {
-        self.cells().connections.fetch_sub(1, Relaxed);
-    }
-
-    /// One request more has been answered.
-    pub fn answered(&self) {
-        self.cells().requests.fetch_add(1, Relaxed);
-    }
-
-    /// One thread more is inside the application.
-    pub fn entered(&self) {
-        self.cells().busy.fetch_add(1, Relaxed);
-    }
-
-    /// One thread less is inside the application.
-    pub fn left(&self) {
-        self.cells().busy.fetch_sub(1, Relaxed);
-    }
-
-    /// So many complete requests wait for a thread.
-    pub fn queued(&self, requests: u32) {
-        self.cells().queued.store(requests, Relaxed);
-    }
-
-    /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.
-    pub fn stage(&self, thread: usize, stage: Option<Stage>) {
-        if let Some(slot) = self.board.slots(self.child).get(thread) {
-            slot.stage.store(stage.map_or(0, |stage| stage as u8 + 1), Relaxed);
-        }
-    }
-
-    /// Connections open here now.
-    #[must_use]
-    pub fn connections(&self) -> u32 {
-        self.cells().connections.load(Relaxed)
-    }
-
-    /// As `Scoreboard::fewest_connections_elsewhere`.
-    #[must_use]
-    pub fn fewest_connections_elsewhere(&self) -> Option<u32> {
-        self.board.fewest_connections_elsewhere(self.child)
     }
 }
 

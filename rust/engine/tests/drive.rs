@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use engine::timeouts::{Rate, Timeouts};
-use serving::{Driver, Kind, Server, Shape, both, get, read_answer, wait_until};
+use serving::{Kind, Server, Shape, both, get, read_answer, rings, wait_until};
 
 #[test]
 fn kept_alive_requests_and_their_counts() {
@@ -173,19 +173,25 @@ fn retiring_answers_what_was_read_and_ends_idle_connections() {
 }
 
 #[test]
-fn a_child_retires_after_its_number_of_connections() {
+fn a_worn_child_says_so_once_and_goes_on_serving() {
     both(|kind| {
-        let server = Server::start(kind, Shape { connections_per_child: 3, ..Shape::default() });
-        for _ in 0..3 {
-            let mut stream = server.connect();
-            assert!(get(&mut stream, "/").ends_with("Hello, world!"));
+        for (connections_per_child, requests_per_child, directive) in
+            [(3, 0, "max_connections_per_child"), (0, 3, "max_requests_per_child"), (5, 3, "max_requests_per_child")]
+        {
+            let server = Server::start(kind, Shape { connections_per_child, requests_per_child, ..Shape::default() });
+            for index in 0..8 {
+                assert_eq!(server.worn(), (index >= 3).then_some(directive));
+                assert_eq!(rings(&server.rung), usize::from(index == 3));
+                let mut stream = server.connect();
+                let answered = get(&mut stream, "/");
+                assert!(answered.ends_with("Hello, world!") && !answered.contains("Connection: close"), "{answered}");
+                wait_until("the count", || server.facts().requests == index + 1);
+                if requests_per_child == 3 && index == 2 {
+                    wait_until("the bound", || server.worn().is_some());
+                }
+            }
+            server.stop();
         }
-        let reached = match &*server.driver {
-            Driver::Blocking(driver) => driver.reached_limit(),
-            Driver::Reactor(driver) => driver.reached_limit(),
-        };
-        assert!(reached);
-        server.join();
     });
 }
 

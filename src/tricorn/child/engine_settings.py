@@ -10,7 +10,7 @@ from tricorn.config.settings import Rate
 
 
 def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
-    """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is retired; raises ValueError naming what the engine refuses."""
+    """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is worn; raises ValueError naming what the engine refuses."""
     settings = heritage.settings
     return EngineSettings(
         limit_request_line=settings.limits.request_line,
@@ -28,6 +28,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         response_memory=settings.spool.response_memory,
         response_limit=settings.spool.response_limit,
         max_connections_per_child=settings.capacity.max_connections_per_child,
+        max_requests_per_child=settings.capacity.max_requests_per_child,
         max_open_connections=settings.capacity.max_open_connections,
         server_header=settings.gateway.server_header,
         error_log_fd=heritage.logs.error,
@@ -35,7 +36,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         log_name=who,
         access_log_fd=heritage.logs.access,
         access_log_format=settings.logs.access_log_format,
-        retired_fd=bell,
+        bell_fd=bell,
     )
 
 

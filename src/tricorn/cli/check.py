@@ -66,6 +66,6 @@ check = DirectiveCommand(
         click.Option(["--text", "form"], flag_value="text", default="text", help="Print a table (the default)."),
     ],
     help="Check everything that can be checked without serving, and print the effective configuration with the origin"
-    " of each value. Takes the options of `tricorn serve`.",
+    " of each value, and the capacity that it makes. Takes the options of `tricorn serve`.",
     epilog=EXIT_CODES,
 )

@@ -36,6 +36,7 @@ serve = DirectiveCommand(
     params=directive_parameters(),
     help="Serve APP (module:attribute, module, module:factory(), path/file.py:attribute) until told to stop.\n\n"
     "Each option may stand in tricorn.toml, or in the environment as TRICORN_NAME, too: `tricorn directives` tells all"
-    " about each. Signals: TERM and INT stop gracefully, QUIT at once, HUP reloads.",
+    " about each. Without --workers, children come and go with the load. Signals: TERM and INT stop gracefully, QUIT at"
+    " once, HUP reloads.",
     epilog=EXIT_CODES,
 )

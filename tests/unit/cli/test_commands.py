@@ -27,7 +27,7 @@ PAGE = DOCS / "reference/directives.md"
 EXAMPLE = re.compile(r"    (?:gunicorn|uvicorn|tricorn serve|tricorn check) (.*)")
 EXAMPLES = [
     pytest.param(match[1], id=f"{name}:{number}")
-    for name in ("../README.md", "configure.md", "migrate.md", "operate.md")
+    for name in ("../README.md", "configure.md", "migrate.md", "operate.md", "sizing.md")
     for number, line in enumerate((DOCS / name).read_text().splitlines(), start=1)
     if (match := EXAMPLE.fullmatch(line))
 ]

@@ -14,6 +14,7 @@
 //! next_exchange → Request | KeepAlive | Linger | Close
 //! ```
 
+mod ending;
 mod inbound;
 mod outbound;
 
@@ -24,6 +25,7 @@ pub use outbound::{BodyLength, Finished, Frame, ResponseHead};
 use crate::http::Reject;
 use crate::limits::Limits;
 use crate::timeouts::{Allowance, Timeouts};
+use ending::Ending;
 use inbound::{Found, Inbound};
 use outbound::{Asked, Outbound};
 use std::sync::Arc;
@@ -153,8 +155,7 @@ pub struct Connection {
     /// What the present stage has used of its time.
     allowance: Allowance,
     requests: u32,
-    /// The server is draining.
-    retired: bool,
+    ending: Ending,
     /// The client was too slow.
     timed_out: bool,
 }
@@ -170,7 +171,7 @@ impl Connection {
             phase: Phase::Receiving,
             allowance: Allowance::begin(now),
             requests: 0,
-            retired: false,
+            ending: Ending::Open,
             timed_out: false,
         }
     }
@@ -260,7 +261,7 @@ impl Connection {
     fn may_persist(&self) -> bool {
         let maximum = self.protocol.limits.requests_per_connection;
         self.inbound.wants_more()
-            && !self.retired
+            && self.ending == Ending::Open
             && !self.inbound.exhausted()
             && !self.protocol.timeouts.keep_alive.is_zero()
             && (maximum == 0 || self.requests < maximum)
@@ -301,14 +302,22 @@ impl Connection {
     /// Whether the connection will be kept after this exchange, as far as is known now.
     #[must_use]
     pub fn persistent(&self) -> bool {
-        if self.outbound.responding() { self.outbound.kept() && !self.retired } else { self.may_persist() }
+        if self.outbound.responding() {
+            self.outbound.kept() && self.ending == Ending::Open
+        } else {
+            self.may_persist()
+        }
     }
 
-    /// The server is draining: answer `Connection: close` from now on, and wait shortly for a request of which nothing has
-    /// come. Changes nothing the second time.
+    /// Answers `Connection: close` from now on; what the client may take its time for is as before.
+    pub fn part(&mut self) {
+        self.ending = self.ending.max(Ending::WithAnswer);
+    }
+
+    /// As `part`, and waits but shortly for a request of which nothing has come. Changes nothing the second time.
     pub fn retire(&mut self, now: Instant) {
-        if !self.retired {
-            self.retired = true;
+        if self.ending < Ending::Soon {
+            self.ending = Ending::Soon;
             if self.idle() {
                 self.allowance = Allowance::begin(now);
             }
@@ -416,7 +425,9 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         let timeouts = &self.protocol.timeouts;
         match self.stage() {
-            Stage::Head | Stage::KeepAlive if self.retired && self.idle() => self.allowance.after(timeouts.retired),
+            Stage::Head | Stage::KeepAlive if self.ending == Ending::Soon && self.idle() => {
+                self.allowance.after(timeouts.retired)
+            }
             Stage::Handshake | Stage::Head => self.allowance.deadline(&timeouts.header),
             Stage::Body => self.allowance.deadline(&timeouts.body),
             Stage::Queued | Stage::Handler => None,

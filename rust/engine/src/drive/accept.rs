@@ -15,12 +15,16 @@ pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);
 
-/// How long a child with `own` open connections leaves new ones to a child with `fewest`; None to accept now.
+/// How long a child with `own` open connections leaves new ones to a child with `fewest`, which is asked for only if it
+/// matters; None to accept now.
 ///
 /// A small surplus is tolerated, in proportion, since moving connections about for one or two in hundreds gains nothing.
-pub(super) fn look_away(own: u32, fewest: Option<u32>) -> Option<Duration> {
-    let surplus = own.saturating_sub(fewest?);
+pub(super) fn look_away(own: u32, fewest: impl FnOnce() -> Option<u32>) -> Option<Duration> {
     let tolerated = 1 + own / 16;
+    if own <= tolerated {
+        return None;
+    }
+    let surplus = own.saturating_sub(fewest()?);
     let excess = surplus.checked_sub(tolerated).filter(|excess| *excess > 0)?;
     Some(STEP.saturating_mul(excess).min(LONGEST))
 }
@@ -33,17 +37,17 @@ mod tests {
 
     #[test]
     fn alone_or_least_loaded_accepts_at_once() {
-        assert_eq!(look_away(1000, None), None);
-        assert_eq!(look_away(0, Some(0)), None);
-        assert_eq!(look_away(3, Some(10)), None);
-        assert_eq!(look_away(1, Some(0)), None);
+        assert_eq!(look_away(1000, || None), None);
+        assert_eq!(look_away(0, || Some(0)), None);
+        assert_eq!(look_away(3, || Some(10)), None);
+        assert_eq!(look_away(1, || Some(0)), None);
     }
 
     #[test]
     fn the_wait_grows_with_the_surplus_and_is_bounded() {
         let mut last = Duration::ZERO;
         for own in 2..5000 {
-            let wait = look_away(own, Some(0)).unwrap();
+            let wait = look_away(own, || Some(0)).unwrap();
             assert!(wait >= last && wait <= LONGEST);
             last = wait;
         }

@@ -1,23 +1,25 @@
 //! The blocking driver: a thread accepts one connection and drives it from accept to close.
 //!
 //! Accepting is a role too: one idle thread of a child waits at the listening sockets, the others wait for the role, so
-//! a new client wakes one thread of a child and not all. A waiting thread is woken by its socket, by its deadline, by
-//! `retire`, and (the only thread of a prefork child) by what its supervisor watches.
+//! a new client wakes one thread of a child and not all. A waiting thread is woken by its socket, by its deadline, by a
+//! word to the child (each thread has a wake-up of its own, since all have to look), and (the only thread of a prefork
+//! child) by what its supervisor watches.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::accept::{EXHAUSTED_REST, look_away};
+use super::duty::{Duty, Word};
 use super::wire::{Scratch, Verdict, Wire};
-use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor};
+use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor, Worn};
 use crate::connection::Stage;
 #[cfg(target_os = "linux")]
 use crate::net::Gate;
 use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
-use crate::scoreboard::ChildState;
+use crate::scoreboard::Capacity;
 
 /// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits:
 /// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
@@ -28,23 +30,21 @@ pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
     listeners: Listeners,
-    threads: usize,
     accepting: Mutex<()>,
-    accepted: AtomicU64,
-    wake: Wake,
-    reached_limit: AtomicBool,
+    /// One for each thread.
+    wakes: Vec<Wake>,
     left: AtomicUsize,
 }
 
 impl std::fmt::Debug for BlockingDriver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlockingDriver").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("BlockingDriver").field("threads", &self.wakes.len()).finish_non_exhaustive()
     }
 }
 
 /// Why a thread stops serving.
 enum Stop {
-    Retired,
+    Over,
     Interrupted,
     Failed(io::Error),
 }
@@ -60,47 +60,69 @@ impl BlockingDriver {
         context: Arc<Context>,
         threads: usize,
     ) -> io::Result<Self> {
-        context.row.state(ChildState::Ready);
+        context.row.ready(Capacity::connections(threads));
         Ok(Self {
             gateway,
             context,
             listeners,
-            threads,
             accepting: Mutex::new(()),
-            accepted: AtomicU64::new(0),
-            wake: Wake::new()?,
-            reached_limit: AtomicBool::new(false),
+            wakes: (0..threads).map(|_| Wake::new()).collect::<io::Result<_>>()?,
             left: AtomicUsize::new(0),
         })
     }
 
-    /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
-    pub fn retire(&self) {
-        if self.context.retired.set() {
-            self.context.row.state(ChildState::Draining);
-            self.wake.wake();
-        }
+    /// Stops accepting (if `sweep`: when nobody waits in the kernel's queue any more); answers what has been read; `run`
+    /// then returns. Any thread, any number of times; without `sweep` it ends a sweep.
+    pub fn retire(&self, sweep: bool) {
+        self.take(if sweep { Word::Sweep } else { Word::Leave });
     }
 
-    /// Whether the driver retired by itself because `connections_per_child` was reached.
-    pub fn reached_limit(&self) -> bool {
-        self.reached_limit.load(SeqCst)
+    /// Goes on accepting, and ends every connection with its answer. Any thread, any number of times.
+    pub fn part(&self) {
+        self.take(Word::Part);
+    }
+
+    /// Stops accepting and ends every connection with its answer; the threads stay. Any thread, any number of times.
+    pub fn rest(&self) {
+        self.take(Word::Rest);
+    }
+
+    /// Serves again after `rest`. True if the driver accepts now, false if it has been told to retire.
+    pub fn resume(&self) -> bool {
+        self.take(Word::Resume);
+        self.context.orders.duty().accepts()
+    }
+
+    /// The bound of the child's life that has been reached; the driver goes on serving.
+    pub fn worn(&self) -> Option<Worn> {
+        self.context.wear.worn()
+    }
+
+    fn take(&self, word: Word) {
+        if self.context.orders.take(word, &self.context.row) {
+            for wake in &self.wakes {
+                wake.wake();
+            }
+        }
     }
 
     /// Serves as thread `thread` (0 to `threads` - 1) until retired, or until `supervisor` interrupts. `watch` is the
     /// descriptor that the supervisor attends to.
     ///
     /// # Errors
-    /// When the system cannot poll.
+    /// When the system cannot poll, or there is no such thread.
     pub fn run(
         &self,
         thread: usize,
         watch: Option<BorrowedFd<'_>>,
         supervisor: &mut dyn Supervisor,
     ) -> io::Result<Result<(), Interrupted>> {
-        let door = Door::new(self, watch)?;
+        let no_such_thread =
+            || io::Error::new(io::ErrorKind::InvalidInput, format!("the driver has no thread {thread}"));
+        let waiter = Waiter { wake: Some(self.wakes.get(thread).ok_or_else(no_such_thread)?), watch };
+        let door = Door::new(self, &waiter)?;
         let mut lane =
-            Lane { driver: self, thread, watch, door, supervisor, scratch: Scratch::default(), optimistic: false };
+            Lane { driver: self, thread, waiter, door, supervisor, scratch: Scratch::default(), optimistic: false };
         let stop = loop {
             match lane.accept().and_then(|mut wire| {
                 let served = lane.serve(&mut wire);
@@ -111,13 +133,13 @@ impl BlockingDriver {
                 Err(stop) => break stop,
             }
         };
-        if self.left.fetch_add(1, SeqCst) + 1 == self.threads {
+        if self.left.fetch_add(1, SeqCst) + 1 == self.wakes.len() {
             if let Some(log) = &self.context.access_log {
                 log.close();
             }
         }
         match stop {
-            Stop::Retired => Ok(Ok(())),
+            Stop::Over => Ok(Ok(())),
             Stop::Interrupted => Ok(Err(Interrupted)),
             Stop::Failed(error) => Err(error),
         }
@@ -135,16 +157,16 @@ enum Door {
 
 impl Door {
     #[cfg(target_os = "linux")]
-    fn new(driver: &BlockingDriver, watch: Option<BorrowedFd<'_>>) -> io::Result<Self> {
-        if driver.threads > 1 {
+    fn new(driver: &BlockingDriver, waiter: &Waiter<'_>) -> io::Result<Self> {
+        if driver.wakes.len() > 1 {
             return Ok(Self::Shared);
         }
-        Gate::new(&driver.listeners, &Waiter { wake: Some(&driver.wake), watch }).map(Self::Exclusive)
+        Gate::new(&driver.listeners, waiter).map(Self::Exclusive)
     }
 
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::unnecessary_wraps, reason = "the Linux twin can fail")]
-    fn new(_driver: &BlockingDriver, _watch: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+    fn new(_driver: &BlockingDriver, _waiter: &Waiter<'_>) -> io::Result<Self> {
         Ok(Self::Shared)
     }
 }
@@ -153,7 +175,7 @@ impl Door {
 struct Lane<'a> {
     driver: &'a BlockingDriver,
     thread: usize,
-    watch: Option<BorrowedFd<'a>>,
+    waiter: Waiter<'a>,
     door: Door,
     supervisor: &'a mut dyn Supervisor,
     scratch: Scratch,
@@ -164,28 +186,27 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// Waits for the socket of a client; then lets the supervisor attend to what concerns it.
     fn wait(&mut self, socket: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> Result<bool, Stop> {
-        let ready = self.waiter().wait(&[socket], interest, deadline);
+        let ready = self.waiter.wait(&[socket], interest, deadline);
         self.attend(ready)
     }
 
-    /// Waits for a client, or only until `rest_until` if that is given.
-    fn wait_for_client(&mut self, rest_until: Option<Instant>) -> Result<bool, Stop> {
-        let ready = match (&self.door, rest_until) {
-            (_, Some(until)) => self.waiter().wait(&[], Interest::Receive, Some(until)),
+    /// Waits for a client.
+    fn wait_for_client(&mut self) -> Result<bool, Stop> {
+        let ready = match &self.door {
             #[cfg(target_os = "linux")]
-            (Door::Exclusive(gate), None) => gate.wait(None),
-            (Door::Shared, None) => {
+            Door::Exclusive(gate) => gate.wait(&self.waiter),
+            Door::Shared => {
                 let listeners: Vec<BorrowedFd<'_>> = self.driver.listeners.iter().map(AsFd::as_fd).collect();
-                self.waiter().wait(&listeners, Interest::Receive, None)
+                self.waiter.wait(&listeners, Interest::Receive, None)
             }
         };
         self.attend(ready)
     }
 
-    fn waiter(&self) -> Waiter<'_> {
-        // Once retired, the wake-up stays given, and the parent has nothing more to say that a signal would not.
-        let serving = !self.driver.context.retired.is_set();
-        Waiter { wake: serving.then_some(&self.driver.wake), watch: self.watch.filter(|_| serving) }
+    /// Leaves clients alone until `until`, or until something else happens.
+    fn pause(&mut self, until: Option<Instant>) -> Result<(), Stop> {
+        let ready = self.waiter.wait(&[], Interest::Receive, until);
+        self.attend(ready).map(drop)
     }
 
     fn attend(&mut self, ready: io::Result<Ready>) -> Result<bool, Stop> {
@@ -201,40 +222,50 @@ impl Lane<'_> {
         let driver = self.driver;
         let context = &*driver.context;
         let _role = driver.accepting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut resting_until: Option<Instant> = None;
+        let mut paused_until: Option<Instant> = None;
         let mut looked_away = false;
         loop {
-            if driver.context.retired.is_set() {
-                return Err(Stop::Retired);
-            }
-            resting_until = resting_until.filter(|until| Instant::now() < *until);
-            if !self.wait_for_client(resting_until)? || resting_until.is_some() {
-                continue;
-            }
-            if !looked_away {
-                let fewest = context.row.fewest_connections_elsewhere();
-                if let Some(away) = look_away(context.row.connections(), fewest) {
-                    looked_away = true;
-                    resting_until = Some(Instant::now() + away);
+            let duty = context.orders.duty();
+            paused_until = paused_until.filter(|until| Instant::now() < *until);
+            match duty {
+                Duty::Leaving => return Err(Stop::Over),
+                Duty::Resting => {
+                    self.pause(None)?;
                     continue;
+                }
+                Duty::Serving | Duty::Parting | Duty::Sweeping if paused_until.is_some() => {
+                    self.pause(paused_until)?;
+                    continue;
+                }
+                Duty::Sweeping => {}
+                // Whoever was woken for a client accepts it, whatever the duty is by then: no other may have been woken.
+                Duty::Serving | Duty::Parting => {
+                    if !self.wait_for_client()? {
+                        continue;
+                    }
+                    if !looked_away {
+                        let fewest = || context.row.fewest_connections_elsewhere();
+                        if let Some(away) = look_away(context.row.connections(), fewest) {
+                            looked_away = true;
+                            paused_until = Some(Instant::now() + away);
+                            continue;
+                        }
+                    }
                 }
             }
             match driver.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     context.row.accepted();
-                    let accepted = driver.accepted.fetch_add(1, SeqCst) + 1;
-                    let most = context.bounds.connections_per_child;
-                    if most > 0 && accepted >= most {
-                        driver.reached_limit.store(true, SeqCst);
-                        driver.retire();
-                    }
+                    context.row.ring_if_short();
+                    context.wear.accepted();
                     return Ok(Box::new(Wire::new(socket, endpoints, context, Instant::now())));
                 }
+                Accepted::Nobody | Accepted::Closed(_) if duty == Duty::Sweeping => driver.take(Word::Swept),
                 Accepted::Nobody => looked_away = false,
                 Accepted::Lost => {}
-                Accepted::Exhausted(error) => {
+                Accepted::Exhausted(error) | Accepted::Closed(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
-                    resting_until = Some(Instant::now() + EXHAUSTED_REST);
+                    paused_until = Some(Instant::now() + EXHAUSTED_REST);
                 }
             }
         }
@@ -246,9 +277,7 @@ impl Lane<'_> {
         let context = &*driver.context;
         loop {
             let now = Instant::now();
-            if driver.context.retired.is_set() {
-                wire.connection.retire(now);
-            }
+            context.orders.duty().tell(&mut wire.connection, now);
             let mut verdict = wire.proceed(now, &mut self.scratch, context);
             while verdict == Verdict::Request {
                 verdict = self.answer(wire);
@@ -292,8 +321,8 @@ impl Lane<'_> {
             return false;
         };
         let listeners: Vec<BorrowedFd<'_>> = driver.listeners.iter().map(AsFd::as_fd).collect();
-        let nothing_else = Waiter { wake: None, watch: None };
-        nothing_else.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
+        let alone = Waiter { wake: None, watch: None };
+        alone.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
     }
 
     /// Lets the application answer the complete request of `wire`.

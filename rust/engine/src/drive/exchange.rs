@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::answer::Progress;
 use super::wire::Wire;
-use super::{Body, Context};
+use super::{Body, Context, Duty};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
 use crate::http::Reject;
 use crate::net::{Endpoints, Interest, Sent, wait_one};
@@ -64,8 +64,9 @@ impl Exchange<'_> {
     pub fn respond(&mut self, status: &[u8]) -> Result<ResponseHead<'_>, BadResponse> {
         let code = status.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         self.wire.noted.status = code.and_then(|code| code.parse().ok()).unwrap_or(0);
-        if self.context.retired.is_set() {
-            self.wire.connection.retire(Instant::now());
+        let duty = self.context.orders.duty();
+        if duty != Duty::Serving {
+            duty.tell(&mut self.wire.connection, Instant::now());
         }
         self.wire.connection.respond(status, self.out)
     }

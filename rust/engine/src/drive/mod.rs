@@ -10,18 +10,22 @@ mod answer;
 mod blocking;
 mod body;
 mod context;
+mod duty;
 mod exchange;
 mod reactor;
 mod ready;
 mod role;
 mod turn;
+mod wear;
 mod wire;
 
 pub use blocking::BlockingDriver;
 pub use body::Body;
-pub use context::{Bounds, Context, Retired, Spool};
+pub use context::{Context, Spool};
+pub use duty::{Duty, Orders};
 pub use exchange::{Exchange, Gone, Queued};
 pub use role::ReactorDriver;
+pub use wear::{Wear, Worn};
 
 use crate::net::Attention;
 

@@ -20,6 +20,7 @@ use slab::Slab;
 
 use super::Context;
 use super::accept::{EXHAUSTED_REST, look_away};
+use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
 use crate::log::Level;
@@ -66,8 +67,8 @@ enum Accepting {
     Resting(Instant),
     /// As many connections are open as may be.
     Full,
-    /// Retired.
-    Over,
+    /// It is not the child's duty now.
+    Shut,
 }
 
 /// See the module's first lines. Belongs to whoever holds the listener's role.
@@ -80,8 +81,8 @@ pub(super) struct Reactor {
     serial: u64,
     listeners: Listeners,
     accepting: Accepting,
-    accepted: u64,
-    reached_limit: bool,
+    /// What was last done about the child's duty.
+    duty: Duty,
     again: Vec<usize>,
     scratch: Scratch,
     complete: Vec<Away>,
@@ -92,35 +93,26 @@ impl Reactor {
     pub(super) fn new(listeners: Listeners) -> io::Result<(Self, mio::Waker)> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
-        for (index, listener) in listeners.iter().enumerate() {
-            let token = Token(FIRST_LISTENER + index);
-            poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
-        }
-        let reactor = Self {
+        let mut reactor = Self {
             poll,
             events: Events::with_capacity(256),
             places: Slab::new(),
             deadlines: BinaryHeap::new(),
             serial: 0,
             listeners,
-            accepting: Accepting::Pending,
-            accepted: 0,
-            reached_limit: false,
+            accepting: Accepting::Shut,
+            duty: Duty::Serving,
             again: Vec::new(),
             scratch: Scratch::default(),
             complete: Vec::new(),
         };
+        reactor.open()?;
         Ok((reactor, waker))
     }
 
-    /// Retired and without connections: nothing more to do, ever.
+    /// Leaving, and without connections: nothing more to do, ever.
     pub(super) fn is_over(&self) -> bool {
-        self.accepting == Accepting::Over && self.places.is_empty()
-    }
-
-    /// `connections_per_child` has been reached.
-    pub(super) fn reached_limit(&self) -> bool {
-        self.reached_limit
+        self.duty == Duty::Leaving && self.places.is_empty()
     }
 
     /// Requests that have become complete since the last call, in order.
@@ -132,7 +124,7 @@ impl Reactor {
     fn next_due(&self) -> Option<Instant> {
         let accepting = match self.accepting {
             Accepting::LookingAway(until) | Accepting::Resting(until) => Some(until),
-            Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Over => None,
+            Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         [accepting, deadline].into_iter().flatten().min()
@@ -276,9 +268,7 @@ impl Reactor {
             wire.readable |= told.readable;
             wire.ended |= told.ended;
         }
-        if self.accepting == Accepting::Over {
-            wire.connection.retire(now);
-        }
+        self.duty.tell(&mut wire.connection, now);
         // What was told while the wire was away (room to send, too) came after its last look at the socket.
         let look = told.is_some() && verdict == Verdict::Wait;
         place.wire = Some(wire);
@@ -320,32 +310,36 @@ impl Reactor {
             Accepting::Pending => {}
             Accepting::LookingAway(until) if until <= now => at_once = AFTER_LOOKING_AWAY,
             Accepting::Resting(until) if until <= now => {}
-            Accepting::Idle | Accepting::LookingAway(_) | Accepting::Resting(_) | Accepting::Full | Accepting::Over => {
+            Accepting::Idle | Accepting::LookingAway(_) | Accepting::Resting(_) | Accepting::Full | Accepting::Shut => {
                 return;
             }
         }
         self.accepting = loop {
-            if self.places.len() >= context.bounds.open_connections {
+            if self.places.len() >= context.open_connections {
+                context.row.ring_if_short();
                 break Accepting::Full;
             }
-            if at_once > 0 {
+            let fewest = || context.row.fewest_connections_elsewhere();
+            if self.duty == Duty::Sweeping {
+                // Nobody is left to others: they leave, too.
+            } else if at_once > 0 {
                 at_once -= 1;
-            } else if let Some(wait) = look_away(context.row.connections(), context.row.fewest_connections_elsewhere())
-            {
+            } else if let Some(wait) = look_away(context.row.connections(), fewest) {
                 break Accepting::LookingAway(now + wait);
             }
             match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
-                    self.admit(Wire::new(socket, endpoints, context, now), context);
-                    let most = context.bounds.connections_per_child;
-                    if most > 0 && self.accepted >= most {
-                        self.reached_limit = true;
-                        break Accepting::Idle;
-                    }
+                    let mut wire = Wire::new(socket, endpoints, context, now);
+                    self.duty.tell(&mut wire.connection, now);
+                    self.admit(wire, context);
+                }
+                Accepted::Nobody | Accepted::Closed(_) if self.duty == Duty::Sweeping => {
+                    context.orders.take(Word::Swept, &context.row);
+                    break Accepting::Idle;
                 }
                 Accepted::Nobody => break Accepting::Idle,
                 Accepted::Lost => {}
-                Accepted::Exhausted(error) => {
+                Accepted::Exhausted(error) | Accepted::Closed(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
                     break Accepting::Resting(now + EXHAUSTED_REST);
                 }
@@ -360,7 +354,7 @@ impl Reactor {
         let place =
             Place { wire: Some(Box::new(wire)), fd, told: None, sends: false, scheduled: None, serial: self.serial };
         context.row.accepted();
-        self.accepted += 1;
+        context.wear.accepted();
         let index = self.places.insert(place);
         let token = Token(FIRST_LISTENER + self.listeners.count() + index);
         if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
@@ -371,27 +365,47 @@ impl Reactor {
         self.rest(index, context);
     }
 
-    /// Stops accepting; connections end with their present or next answer.
-    pub(super) fn retire(&mut self, now: Instant, context: &Context) {
-        if self.accepting == Accepting::Over {
-            return;
+    /// Does what has become the child's duty since the last call: about the listeners, and about every connection that is
+    /// here (those that are away are told when they come back).
+    pub(super) fn heed(&mut self, now: Instant, context: &Context) -> io::Result<()> {
+        let duty = context.orders.duty();
+        let before = std::mem::replace(&mut self.duty, duty);
+        if duty == before {
+            return Ok(());
         }
-        self.accepting = Accepting::Over;
-        for listener in &self.listeners {
-            // A listener that cannot be taken from the poller only causes turns in which nothing is accepted.
-            let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+        match (before.accepts(), duty.accepts()) {
+            (true, false) => self.shut(),
+            (false, true) => self.open()?,
+            // A sweep looks for itself, whatever is known.
+            (true, true) => self.accepting = Accepting::Pending,
+            (false, false) => {}
         }
         let indexes: Vec<usize> = self.places.iter().map(|(index, _)| index).collect();
         for index in indexes {
             if let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) {
-                wire.connection.retire(now);
+                duty.tell(&mut wire.connection, now);
                 self.rest(index, context);
             }
         }
-        if self.places.is_empty() {
-            return;
+        context.error_log.line(Level::Debug, &format!("{} with {} connections", duty.word(), self.places.len()));
+        Ok(())
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let token = Token(FIRST_LISTENER + index);
+            self.poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
         }
-        context.error_log.line(Level::Debug, &format!("retired with {} connections", self.places.len()));
+        self.accepting = Accepting::Pending;
+        Ok(())
+    }
+
+    fn shut(&mut self) {
+        self.accepting = Accepting::Shut;
+        for listener in &self.listeners {
+            // A listener that cannot be taken from the poller only causes turns in which nothing is accepted.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+        }
     }
 }
 

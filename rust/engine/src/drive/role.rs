@@ -22,13 +22,14 @@ use std::sync::atomic::{
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::duty::Word;
 use super::reactor::Reactor;
 use super::ready::{Away, Queue};
 use super::turn::Turn;
 use super::wire::{Scratch, Verdict};
-use super::{Context, Gateway};
+use super::{Context, Gateway, Worn};
 use crate::net::Listeners;
-use crate::scoreboard::ChildState;
+use crate::scoreboard::Capacity;
 
 /// How long a handler may run before the role passes.
 const TICK: Duration = Duration::from_micros(500);
@@ -87,7 +88,6 @@ pub struct ReactorDriver {
     returned: Queue<(Away, Verdict)>,
     polling: AtomicBool,
     waker: mio::Waker,
-    reached_limit: AtomicBool,
     left: AtomicUsize,
 }
 
@@ -115,7 +115,7 @@ impl ReactorDriver {
         parallel: bool,
     ) -> io::Result<Self> {
         let (reactor, waker) = Reactor::new(listeners)?;
-        context.row.state(ChildState::Ready);
+        context.row.ready(Capacity::requests(threads, context.open_connections));
         Ok(Self {
             gateway,
             context,
@@ -134,7 +134,6 @@ impl ReactorDriver {
             returned: Queue::default(),
             polling: AtomicBool::new(false),
             waker,
-            reached_limit: AtomicBool::new(false),
             left: AtomicUsize::new(0),
         })
     }
@@ -161,17 +160,36 @@ impl ReactorDriver {
         Ok(())
     }
 
-    /// Stops accepting; answers what has been read; `run` then returns. Any thread, any number of times.
-    pub fn retire(&self) {
-        if self.context.retired.set() {
-            self.context.row.state(ChildState::Draining);
-            self.wake_reactor();
-        }
+    /// As [`super::BlockingDriver::retire`].
+    pub fn retire(&self, sweep: bool) {
+        self.take(if sweep { Word::Sweep } else { Word::Leave });
     }
 
-    /// Whether the driver retired by itself because `connections_per_child` was reached.
-    pub fn reached_limit(&self) -> bool {
-        self.reached_limit.load(SeqCst)
+    /// As [`super::BlockingDriver::part`].
+    pub fn part(&self) {
+        self.take(Word::Part);
+    }
+
+    /// As [`super::BlockingDriver::rest`].
+    pub fn rest(&self) {
+        self.take(Word::Rest);
+    }
+
+    /// As [`super::BlockingDriver::resume`].
+    pub fn resume(&self) -> bool {
+        self.take(Word::Resume);
+        self.context.orders.duty().accepts()
+    }
+
+    /// As [`super::BlockingDriver::worn`].
+    pub fn worn(&self) -> Option<Worn> {
+        self.context.wear.worn()
+    }
+
+    fn take(&self, word: Word) {
+        if self.context.orders.take(word, &self.context.row) {
+            self.wake_reactor();
+        }
     }
 
     fn wake_reactor(&self) {
@@ -206,7 +224,6 @@ impl ReactorDriver {
         let can_serve = self.busy.load(SeqCst) < self.threads;
         self.polling.store(true, SeqCst);
         let waits = self.returned.len() == 0 && (self.ready.len() == 0 || !can_serve);
-        let retires = self.context.retired.is_set();
         let turned = reactor.turn(waits, &self.context);
         self.polling.store(false, SeqCst);
         turned?;
@@ -214,13 +231,7 @@ impl ReactorDriver {
         while let Some((away, verdict)) = self.returned.pop() {
             reactor.take_back(away, verdict, now, &self.context);
         }
-        if reactor.reached_limit() && !self.context.retired.is_set() {
-            self.reached_limit.store(true, SeqCst);
-            self.retire();
-        }
-        if retires || self.context.retired.is_set() {
-            reactor.retire(now, &self.context);
-        }
+        reactor.heed(now, &self.context)?;
         self.publish(reactor);
         Ok(())
     }
@@ -236,13 +247,19 @@ impl ReactorDriver {
             return;
         }
         let waiting = self.ready.len();
-        self.context.row.queued(u32::try_from(waiting).unwrap_or(u32::MAX));
+        self.tell_queued(waiting);
         if self.parallel && waiting > 1 {
             let sleepers = lock(&self.sleepers);
             for _ in 0..sleepers.others.min(waiting - 1) {
                 self.call_others.notify_one();
             }
         }
+    }
+
+    /// So many complete requests wait for a thread.
+    fn tell_queued(&self, waiting: usize) {
+        self.context.row.queued(u32::try_from(waiting).unwrap_or(u32::MAX));
+        self.context.row.ring_if_short();
     }
 
     /// Takes a request that waits, and one of the places inside the application for it.
@@ -394,6 +411,7 @@ impl ReactorDriver {
     pub(super) fn give_back(&self, away: Away, verdict: Verdict) {
         if verdict == Verdict::Request {
             self.ready.push(away);
+            self.tell_queued(self.ready.len());
             return;
         }
         self.returned.push((away, verdict));

@@ -194,6 +194,7 @@ impl Wire {
     pub(super) fn complete(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         self.record(now, context);
         context.row.answered();
+        context.wear.answered();
         match self.settle(now, scratch, context) {
             Verdict::Again => self.proceed(now, scratch, context),
             verdict @ (Verdict::Request | Verdict::Wait | Verdict::Close) => verdict,

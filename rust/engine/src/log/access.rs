@@ -1,7 +1,7 @@
 //! The access log: lines are formatted by the thread that has answered, and written by a thread of their own, so that a
 //! slow disk or a full pipe stops nobody.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -58,17 +58,17 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Starts the writer for `fd`. Only after the last fork.
+    /// Starts the writer for `fd`, which is not its own, as in the error log. Only after the last fork.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn new(fd: OwnedFd, format: Format) -> std::io::Result<Self> {
+    pub fn new(fd: BorrowedFd<'static>, format: Format) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("tricorn-access-log".to_owned())
             .stack_size(128 * 1024)
-            .spawn(move || write_until_closed(&of_writer, &fd))?;
+            .spawn(move || write_until_closed(&of_writer, fd))?;
         Ok(Self { format, shared, writer: Mutex::new(Some(writer)) })
     }
 
@@ -106,7 +106,7 @@ impl Drop for AccessLog {
 }
 
 /// The life of the writer thread.
-fn write_until_closed(shared: &Shared, fd: &OwnedFd) {
+fn write_until_closed(shared: &Shared, fd: BorrowedFd<'_>) {
     let mut lines = Vec::new();
     loop {
         let waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +132,7 @@ fn write_until_closed(shared: &Shared, fd: &OwnedFd) {
 }
 
 /// Writes all lines; gives up when the log is closed and nobody makes room for them.
-fn write_all(shared: &Shared, fd: &OwnedFd, mut lines: &[u8]) {
+fn write_all(shared: &Shared, fd: BorrowedFd<'_>, mut lines: &[u8]) {
     while !lines.is_empty() {
         match rustix::io::write(fd, lines) {
             Ok(0) => return,
@@ -141,7 +141,7 @@ fn write_all(shared: &Shared, fd: &OwnedFd, mut lines: &[u8]) {
             Err(rustix::io::Errno::AGAIN) => {
                 let closing = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).closing;
                 let deadline = Instant::now() + PATIENCE;
-                let waited = crate::net::wait_one(fd.as_fd(), crate::net::Interest::Send, Some(deadline));
+                let waited = crate::net::wait_one(fd, crate::net::Interest::Send, Some(deadline));
                 if waited.is_err() || (closing && waited.is_ok_and(|room| !room)) {
                     return;
                 }

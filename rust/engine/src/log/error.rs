@@ -1,12 +1,11 @@
 //! The error log as the engine writes it: one line, one system call.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, fstat};
 
 use super::clock::Utc;
 
@@ -53,19 +52,19 @@ struct ClientLines {
     withheld: u64,
 }
 
-/// Whether a write of one line would not wait: a pipe that polls as writable takes a line of ordinary length whole.
-fn has_room(fd: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(fd, PollFlags::OUT)];
+/// Whether a write of one line would not wait: a pipe that polls as writable takes a line of ordinary length whole, a file
+/// always does.
+fn has_room(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
     let no_time = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut polled, Some(&no_time)).is_ok_and(|count| count > 0)
 }
 
-/// The error log of one child.
+/// The error log of one child. The descriptor is not its own: whoever replaces the file behind it (`dup2`) has reopened the
+/// log.
 #[derive(Debug)]
 pub struct ErrorLog {
-    fd: OwnedFd,
-    /// A pipe, a terminal, a socket: when nobody reads it, lines are lost rather than requests.
-    may_block: bool,
+    fd: BorrowedFd<'static>,
     level: Level,
     name: String,
     clients: Mutex<ClientLines>,
@@ -74,10 +73,9 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// Lines go to `fd` when they are at least as serious as `level`, under `name` (for example `child=3 gen=2`).
     #[must_use]
-    pub fn new(fd: OwnedFd, level: Level, name: String) -> Self {
-        let regular = fstat(&fd).is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::RegularFile);
+    pub fn new(fd: BorrowedFd<'static>, level: Level, name: String) -> Self {
         let clients = Mutex::new(ClientLines { since: Instant::now(), written: 0, withheld: 0 });
-        Self { fd, may_block: !regular, level, name, clients }
+        Self { fd, level, name, clients }
     }
 
     /// Writes one line; line ends and control characters inside `text` are escaped.
@@ -97,11 +95,12 @@ impl ErrorLog {
             }
         }
         line.push(b'\n');
-        if self.may_block && !has_room(&self.fd) {
+        // A pipe, a terminal, a socket: when nobody reads it, lines are lost rather than requests.
+        if !has_room(self.fd) {
             return;
         }
         // A log that cannot be written (a full disk, a closed pipe) must not stop the server.
-        let _ = rustix::io::write(&self.fd, &line);
+        let _ = rustix::io::write(self.fd, &line);
     }
 
     /// Writes a line that a client has caused, at `Level::Info`, unless clients have caused too many of late.
@@ -136,14 +135,30 @@ impl ErrorLog {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{PipeReader, Read};
+    use std::os::fd::{AsFd, OwnedFd};
 
     use super::{ErrorLog, Level};
 
+    /// A pipe whose writing end stays open for good, as the descriptor of a log does.
+    fn lasting_pipe() -> (PipeReader, &'static OwnedFd) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        (reader, Box::leak(Box::new(OwnedFd::from(writer))))
+    }
+
+    /// What is in the pipe now.
+    fn read_all(reader: &mut PipeReader) -> String {
+        let mut bytes = Vec::new();
+        let end = reader.read_to_end(&mut bytes).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::WouldBlock);
+        String::from_utf8(bytes).unwrap()
+    }
+
     #[test]
     fn a_pipe_that_nobody_reads_stops_nobody() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let log = ErrorLog::new(writer.into(), Level::Info, "child=0".to_owned());
+        let (mut reader, writer) = lasting_pipe();
+        let log = ErrorLog::new(writer.as_fd(), Level::Info, "child=0".to_owned());
         let text = "x".repeat(1000);
         // Far more than a pipe holds.
         for _ in 0..2000 {
@@ -153,21 +168,17 @@ mod tests {
         let n = reader.read(&mut held).unwrap();
         assert!(held[..n].starts_with(b"20") && n > 1000);
         log.line(Level::Error, "and then it is read again");
-        drop(log);
-        let mut rest = String::new();
-        reader.read_to_string(&mut rest).unwrap();
+        let rest = read_all(&mut reader);
         assert!(rest.ends_with("error   child=0: and then it is read again\n"));
     }
 
     #[test]
     fn no_text_can_forge_a_line() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let log = ErrorLog::new(writer.into(), Level::Warning, "child=0".to_owned());
+        let (mut reader, writer) = lasting_pipe();
+        let log = ErrorLog::new(writer.as_fd(), Level::Warning, "child=0".to_owned());
         log.line(Level::Info, "not serious enough");
         log.line(Level::Warning, "a\nb\u{1b}[0m\u{85}é");
-        drop(log);
-        let mut written = String::new();
-        reader.read_to_string(&mut written).unwrap();
+        let written = read_all(&mut reader);
         assert!(written.ends_with("Z warning child=0: a\\nb\\u{1b}[0m\\u{85}é\n"), "{written}");
     }
 }

@@ -8,12 +8,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::wait::{Attention, Ready, Waiter, timespec};
+use super::wait::{Attention, Ready, Waiter};
 use super::{Listener, Listeners};
 
 const CLIENT: u64 = 0;
@@ -45,19 +44,21 @@ impl Gate {
         Ok(Self { epoll })
     }
 
-    /// Waits for a client or anything else, until `deadline`.
+    /// Waits for a client, or for what `waiter` names: that with which the set was made.
     ///
     /// # Errors
     /// When the system cannot poll; never because of a signal.
-    pub fn wait(&self, deadline: Option<Instant>) -> io::Result<Ready> {
-        let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+    pub fn wait(&self, waiter: &Waiter<'_>) -> io::Result<Ready> {
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(WAKE) }; 8];
-        let count = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+        let count = match epoll::wait(&self.epoll, &mut events, None) {
             Ok(count) => count,
             Err(Errno::INTR) => return Ok(Ready { waited: false, attention: Some(Attention::Signal) }),
             Err(error) => return Err(error.into()),
         };
         let has = |what: u64| events[..count].iter().any(|event| event.data.u64() == what);
+        if let Some(wake) = waiter.wake.filter(|_| has(WAKE)) {
+            wake.heed();
+        }
         Ok(Ready { waited: has(CLIENT), attention: has(WATCH).then_some(Attention::Watched) })
     }
 }

@@ -18,8 +18,10 @@ pub enum Accepted {
     Nobody,
     /// This one connection was lost before it was accepted; others may wait.
     Lost,
-    /// The process or the system is out of descriptors or memory, or the socket does not listen any more: try later.
+    /// The process or the system is out of descriptors or memory: try later.
     Exhausted(io::Error),
+    /// The socket does not listen (any more), which asking again at once would not change; nobody waits there.
+    Closed(io::Error),
 }
 
 /// A non-blocking listening socket. It is never closed here for good: the parent keeps the socket open for the life of
@@ -54,16 +56,10 @@ impl Listener {
                 Accepted::Client(Socket::new(fd), Endpoints { local, peer })
             }
             Err(Errno::AGAIN) => Accepted::Nobody,
-            // The last three: a socket that does not listen (any more), which asking again at once would not change.
-            Err(
-                error @ (Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOBUFS
-                | Errno::NOMEM
-                | Errno::INVAL
-                | Errno::BADF
-                | Errno::NOTSOCK),
-            ) => Accepted::Exhausted(error.into()),
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                Accepted::Exhausted(error.into())
+            }
+            Err(error @ (Errno::INVAL | Errno::BADF | Errno::NOTSOCK)) => Accepted::Closed(error.into()),
             // ECONNABORTED, EPROTO, ENETDOWN and their like concern that client alone (accept(2), "Error handling").
             Err(_) => Accepted::Lost,
         }
@@ -107,19 +103,22 @@ impl Listeners {
         self.listeners.len()
     }
 
-    /// The first client of any listener, beginning with another one each time so that none starves.
+    /// The first client of any listener, beginning with another one each time so that none starves. `Nobody` and `Closed`
+    /// say that no listener had one.
     #[must_use]
     pub fn accept(&self) -> Accepted {
         let first = self.next.fetch_add(1, Relaxed);
+        let mut outcome = Accepted::Nobody;
         for offset in 0..self.count() {
             match self.listeners[first.wrapping_add(offset) % self.count()].accept() {
                 Accepted::Nobody => {}
+                closed @ Accepted::Closed(_) => outcome = closed,
                 other @ (Accepted::Client(..) | Accepted::Lost | Accepted::Exhausted(_)) => {
                     return other;
                 }
             }
         }
-        Accepted::Nobody
+        outcome
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Attention {
     Signal,
 }
 
-/// A wake-up that stays given: a descriptor that is not readable until `wake` was called, and always afterwards.
+/// A wake-up for one thread: a descriptor that is readable from `wake` until that thread has waited for it.
 #[derive(Debug)]
 pub struct Wake {
     reader: OwnedFd,
@@ -56,10 +56,17 @@ impl Wake {
         Ok(Self { reader, writer })
     }
 
-    /// Gives the wake-up. Safe in any thread; further calls change nothing.
+    /// Gives the wake-up, which is kept if the thread is not waiting now. Safe in any thread; given twice it is one.
     pub fn wake(&self) {
         // Only a full pipe can make this fail, and then the wake-up has been given already.
         let _ = rustix::io::write(&self.writer, &[1]);
+    }
+
+    /// The thread is awake. What it was woken for is to be looked at afterwards, never before.
+    pub(super) fn heed(&self) {
+        let mut given = [0; 64];
+        // Anything but a full buffer is the end of what was given: a short read, nothing there.
+        while rustix::io::read(&self.reader, &mut given).is_ok_and(|count| count == given.len()) {}
     }
 }
 
@@ -69,10 +76,10 @@ impl AsFd for Wake {
     }
 }
 
-/// What one thread may be woken by while it waits: the driver's wake-up until it was given, and a watched descriptor.
+/// What one thread may be woken by while it waits: the driver's wake-up for it, and a watched descriptor.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiter<'a> {
-    /// The driver's wake-up; None once it was given, since it stays ready.
+    /// The driver's wake-up.
     pub wake: Option<&'a Wake>,
     /// The descriptor on which the parent speaks, for a child with one thread.
     pub watch: Option<BorrowedFd<'a>>,
@@ -107,6 +114,9 @@ impl Waiter<'_> {
         let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
         let waited = polled[..fds.len()].iter().any(is_ready);
         let watched = self.watch.is_some() && polled.last().is_some_and(is_ready);
+        if let Some(wake) = self.wake.filter(|_| polled.get(fds.len()).is_some_and(is_ready)) {
+            wake.heed();
+        }
         Ok(Ready { waited, attention: watched.then_some(Attention::Watched) })
     }
 }

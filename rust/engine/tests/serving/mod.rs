@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use engine::connection::{BodyLength, Protocol};
 use engine::drive::{
-    Batch, BlockingDriver, Bounds, Context, Exchange, Gateway, Interrupted, ReactorDriver, Retired, Spool, Supervisor,
+    Batch, BlockingDriver, Context, Exchange, Gateway, Interrupted, Orders, ReactorDriver, Spool, Supervisor, Wear,
+    Worn,
 };
 use engine::log::{ErrorLog, Level};
-use engine::net::{Attention, Listener, Listeners};
-use engine::scoreboard::{OwnRow, Scoreboard};
+use engine::net::{Attention, Interest, Listener, Listeners, wait_one};
+use engine::scoreboard::{ChildFacts, OwnRow, Scoreboard};
 use engine::timeouts::Timeouts;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,14 +103,58 @@ pub enum Driver {
     Reactor(ReactorDriver),
 }
 
+impl Driver {
+    pub fn retire(&self, sweep: bool) {
+        match self {
+            Self::Blocking(driver) => driver.retire(sweep),
+            Self::Reactor(driver) => driver.retire(sweep),
+        }
+    }
+
+    pub fn part(&self) {
+        match self {
+            Self::Blocking(driver) => driver.part(),
+            Self::Reactor(driver) => driver.part(),
+        }
+    }
+
+    pub fn rest(&self) {
+        match self {
+            Self::Blocking(driver) => driver.rest(),
+            Self::Reactor(driver) => driver.rest(),
+        }
+    }
+
+    pub fn resume(&self) -> bool {
+        match self {
+            Self::Blocking(driver) => driver.resume(),
+            Self::Reactor(driver) => driver.resume(),
+        }
+    }
+}
+
+fn bell_pipe() -> (OwnedFd, OwnedFd) {
+    let (heard, bell) = rustix::pipe::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&heard, true).unwrap();
+    (heard, bell)
+}
+
+/// How often it has rung since the last look.
+pub fn rings(heard: &OwnedFd) -> usize {
+    rustix::io::read(heard, &mut [0; 64]).unwrap_or(0)
+}
+
 pub struct Server {
     pub address: SocketAddr,
     pub driver: Arc<Driver>,
     pub board: Arc<Scoreboard>,
     pub paths: Arc<Paths>,
     pub threads: Vec<JoinHandle<()>>,
+    /// Counts rings: worn, and too little spare.
+    pub rung: OwnedFd,
+    pub rung_for_spare: OwnedFd,
     done: mpsc::Receiver<()>,
-    _listener: TcpListener,
+    listener: TcpListener,
 }
 
 pub struct Shape {
@@ -119,6 +164,8 @@ pub struct Shape {
     /// Only one thread at a time can serve, as under an interpreter's lock that a handler does not release.
     pub locked: bool,
     pub connections_per_child: u64,
+    pub requests_per_child: u64,
+    pub open_connections: usize,
 }
 
 impl Default for Shape {
@@ -129,6 +176,8 @@ impl Default for Shape {
             response_limit: 1 << 30,
             locked: false,
             connections_per_child: 0,
+            requests_per_child: 0,
+            open_connections: 1000,
         }
     }
 }
@@ -139,7 +188,8 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let board = Arc::new(Scoreboard::new(1, shape.threads).unwrap());
         board.claim(0, std::process::id(), 1);
-        let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+        let [(rung, bell), (rung_for_spare, spare_bell)] = [bell_pipe(), bell_pipe()];
+        let stderr: &'static OwnedFd = Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
         let context = Arc::new(Context {
             protocol: Arc::new(Protocol { timeouts: shape.timeouts, ..Protocol::default() }),
             spool: Spool {
@@ -148,11 +198,12 @@ impl Server {
                 response_memory: 1 << 16,
                 response_limit: shape.response_limit,
             },
-            bounds: Bounds { connections_per_child: shape.connections_per_child, open_connections: 1000 },
-            error_log: ErrorLog::new(stderr, Level::Warning, "test".to_owned()),
+            open_connections: shape.open_connections,
+            error_log: ErrorLog::new(stderr.as_fd(), Level::Warning, "test".to_owned()),
             access_log: None,
-            row: OwnRow::new(Arc::clone(&board), 0).unwrap(),
-            retired: Retired::default(),
+            row: OwnRow::new(Arc::clone(&board), 0, Some(spare_bell)).unwrap(),
+            orders: Orders::default(),
+            wear: Wear::new(shape.connections_per_child, shape.requests_per_child, Some(bell)),
         });
         let paths = Arc::new(Paths {
             interpreter: shape.locked.then(Mutex::default),
@@ -185,7 +236,7 @@ impl Server {
             })
         });
         let threads = threads.collect();
-        Self { address, driver, board, paths, threads, done, _listener: listener }
+        Self { address, driver, board, paths, threads, rung, rung_for_spare, done, listener }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -195,10 +246,33 @@ impl Server {
     }
 
     pub fn retire(&self) {
+        self.driver.retire(false);
+    }
+
+    pub fn retire_with_sweep(&self) {
+        self.driver.retire(true);
+    }
+
+    pub fn worn(&self) -> Option<&'static str> {
         match &*self.driver {
-            Driver::Blocking(driver) => driver.retire(),
-            Driver::Reactor(driver) => driver.retire(),
+            Driver::Blocking(driver) => driver.worn(),
+            Driver::Reactor(driver) => driver.worn(),
         }
+        .map(Worn::directive)
+    }
+
+    pub fn facts(&self) -> ChildFacts {
+        self.board.facts().remove(0)
+    }
+
+    /// As if the parent had stopped listening altogether.
+    pub fn shut_listener(&self) {
+        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap();
+    }
+
+    /// Whether a client waits in the kernel's queue.
+    pub fn somebody_waits(&self) -> bool {
+        wait_one(self.listener.as_fd(), Interest::Receive, Some(Instant::now())).unwrap()
     }
 
     pub fn join(self) {
@@ -212,7 +286,7 @@ impl Server {
 
     pub fn stop(self) {
         self.retire();
-        assert_eq!(self.board.facts()[0].state.word(), "draining");
+        assert_eq!(self.facts().state.word(), "draining");
         self.join();
     }
 }

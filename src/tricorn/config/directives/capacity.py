@@ -21,8 +21,8 @@ WORKERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN, "CHILDREN"), "none", None),
     default=None,
-    meaning="A fixed pool: this many children, neither more nor fewer, whatever the load is. With it, none of the five"
-    " directives that follow can be stated for the same MPM; none takes a value of another source back.",
+    meaning="A fixed pool: this many children, neither more nor fewer, whatever the load is. Then the same MPM cannot have"
+    " start_servers, max_request_workers or a number of spare ones; the word none takes a value of another source back.",
     reason="A pool that follows the load needs no number to begin with.",
     change=Change.RELOAD,
     equivalents=Equivalents("processes of WSGIDaemonProcess (mod_wsgi)", "-w, --workers", "--workers"),
@@ -150,7 +150,7 @@ MEMORY_LIMIT = Directive(
     meaning="Memory (PSS, what is shared counted once) of parent, templates and children together, beyond which nothing"
     " more is started: in bytes, or as a share of what the server may use, the least of the machine's memory and the"
     " limits of its control groups. A child is started only if what it will need is expected to fit; where the limit is"
-    " passed all the same, the largest child is replaced.",
+    " passed all the same, the largest child leaves.",
     reason="A fifth is left for the kernel's buffers, for the growth between two measurements and for what else runs there.",
     change=Change.RELOAD,
 )

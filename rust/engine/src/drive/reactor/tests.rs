@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connection::Protocol;
-use crate::drive::{Bounds, Retired, Spool};
+use crate::drive::{Orders, Spool, Wear};
 use crate::log::ErrorLog;
 use crate::net::Listener;
 use crate::scoreboard::{OwnRow, Scoreboard};
 
 fn context() -> Context {
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+    let stderr: &'static std::os::fd::OwnedFd =
+        Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
     Context {
         protocol: Arc::new(Protocol::default()),
         spool: Spool {
@@ -22,11 +23,12 @@ fn context() -> Context {
             response_memory: 0,
             response_limit: u64::MAX,
         },
-        bounds: Bounds { connections_per_child: 0, open_connections: 10 },
-        error_log: ErrorLog::new(stderr, Level::Error, "test".to_owned()),
+        open_connections: 10,
+        error_log: ErrorLog::new(stderr.as_fd(), Level::Error, "test".to_owned()),
         access_log: None,
-        row: OwnRow::new(Arc::new(Scoreboard::new(1, 1).unwrap()), 0).unwrap(),
-        retired: Retired::default(),
+        row: OwnRow::new(Arc::new(Scoreboard::new(1, 1).unwrap()), 0, None).unwrap(),
+        orders: Orders::default(),
+        wear: Wear::new(0, 0, None),
     }
 }
 

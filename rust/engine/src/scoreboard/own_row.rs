@@ -1,0 +1,97 @@
+//! The hand with which a child writes its own row.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Capacity, ChildCells, ChildState, Scoreboard};
+use crate::connection::Stage;
+
+/// See the module's first line. One per child, shared by its threads.
+#[derive(Debug)]
+pub struct OwnRow {
+    board: Arc<Scoreboard>,
+    child: usize,
+    spare_bell: Option<OwnedFd>,
+}
+
+impl OwnRow {
+    /// The row of `child`; None when the board has no such row. `spare_bell`, a pipe that does not block, is rung when
+    /// too little spare capacity is left; see [`Scoreboard::watch_spare`].
+    #[must_use]
+    pub fn new(board: Arc<Scoreboard>, child: usize, spare_bell: Option<OwnedFd>) -> Option<Self> {
+        (child < board.children).then_some(Self { board, child, spare_bell })
+    }
+
+    fn cells(&self) -> &ChildCells {
+        &self.board.rows()[self.child]
+    }
+
+    /// The child serves, and so much at once.
+    pub fn ready(&self, capacity: Capacity) {
+        self.cells().has(capacity);
+        self.state(ChildState::Ready);
+    }
+
+    /// Says what the child does as a whole.
+    pub fn state(&self, state: ChildState) {
+        self.cells().state.store(state as u32, Relaxed);
+    }
+
+    /// One connection more.
+    pub fn accepted(&self) {
+        self.cells().accepted.fetch_add(1, Relaxed);
+        self.cells().connections.fetch_add(1, Relaxed);
+    }
+
+    /// One connection less.
+    pub fn closed(&self) {
+        self.cells().connections.fetch_sub(1, Relaxed);
+    }
+
+    /// One request more has been answered.
+    pub fn answered(&self) {
+        self.cells().requests.fetch_add(1, Relaxed);
+    }
+
+    /// One thread more is inside the application.
+    pub fn entered(&self) {
+        self.cells().busy.fetch_add(1, Relaxed);
+    }
+
+    /// One thread less is inside the application.
+    pub fn left(&self) {
+        self.cells().busy.fetch_sub(1, Relaxed);
+    }
+
+    /// So many complete requests wait for a thread.
+    pub fn queued(&self, requests: u32) {
+        self.cells().queued.store(requests, Relaxed);
+    }
+
+    /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.
+    pub fn stage(&self, thread: usize, stage: Option<Stage>) {
+        if let Some(slot) = self.board.slots(self.child).get(thread) {
+            slot.stage.store(stage.map_or(0, |stage| stage as u8 + 1), Relaxed);
+        }
+    }
+
+    /// To be called when a unit has been taken: rings the bell if too few are left.
+    pub fn ring_if_short(&self) {
+        if let Some(bell) = &self.spare_bell {
+            self.board.ring_if_short(self.child, bell);
+        }
+    }
+
+    /// Connections open here now.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.cells().connections.load(Relaxed)
+    }
+
+    /// As `Scoreboard::fewest_connections_elsewhere`.
+    #[must_use]
+    pub fn fewest_connections_elsewhere(&self) -> Option<u32> {
+        self.board.fewest_connections_elsewhere(self.child)
+    }
+}
