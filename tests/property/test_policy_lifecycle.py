@@ -8,267 +8,255 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tricorn.policy.census import (
-    Census,
-    Child,
-    ChildExit,
-    ChildState,
-    Shape,
-    Template,
-    TemplateExit,
-    TemplateState,
-    Wish,
-)
-from tricorn.policy.lifecycle import decide
-from tricorn.policy.memory import Memory, Phase
-from tricorn.policy.orders import (
-    Announce,
-    DropTemplate,
-    Exit,
-    Kill,
-    KillTemplate,
-    Order,
-    ReloadDone,
-    Retire,
-    Spawn,
-    StartTemplate,
-)
+from tests.unit.policy.world import BASE, World
+from tricorn.policy.census import Band, Child, ChildState, Shape, Template, TemplateState, Wish
+from tricorn.policy.memory import Phase
 
-GRACEFUL, START = 30.0, 60.0
+GRACEFUL, START, DELAY = 30.0, 60.0, 5.0
+COST = 10
 
 
-class World(RuleBasedStateMachine):
-    """Performs what the policy orders, and lets things happen in between."""
+@st.composite
+def bands(draw: st.DrawFn) -> Band:
+    """Numbers that agree with each other, as the configuration leaves them."""
+    unit = draw(st.sampled_from([1, 1, 4]))
+    least = draw(st.integers(1, 3))
+    start = least + draw(st.integers(0, 2))
+    if draw(st.integers(0, 3)) == 0:
+        return Band(unit, start, start, start, min_spare=1, max_spare=start * unit)
+    min_spare = draw(st.integers(max(1, (least - 1) * unit + 1), least * unit))
+    max_spare = draw(st.integers(max(min_spare + unit, start * unit), (start + 3) * unit))
+    return Band(unit, start, least, start + draw(st.integers(0, 6)), min_spare, max_spare)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.memory = Memory()
-        self.wish = Wish.SERVE
-        self.wanted = 1
-        self.shapes: dict[int, Shape] = {}
-        self.templates: dict[int, Template] = {}
-        self.children: dict[tuple[int, int], Child] = {}
-        self.exits: list[ChildExit | TemplateExit] = []
-        self.exited: Exit | None = None
-        self.deadline: float | None = None
-        self.announced = False
 
-    @initialize(children=st.integers(1, 4), comes_up=st.sampled_from([True, True, True, False]))
-    def begin(self, children: int, comes_up: bool) -> None:
-        self.shapes[1] = self._shape(children)
-        self._settle()
+@st.composite
+def shapes(draw: st.DrawFn) -> Shape:
+    band = draw(bands())
+    return Shape(
+        band=band,
+        slots=2 * band.most + 2,
+        start_timeout=START,
+        graceful_timeout=GRACEFUL,
+        drain_delay=draw(st.sampled_from([0.0, DELAY])),
+        preload=True,
+        lifetime=draw(st.sampled_from([0.0, 0.0, 300.0])),
+        child_memory=draw(st.sampled_from([0, 3 * COST])),
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    """What may happen, in any order."""
+
+    world: World
+
+    @initialize(
+        shape=shapes(), roomy=st.sampled_from([0, 0, 2, 5]), comes_up=st.sampled_from([True, True, True, False])
+    )
+    def begin(self, shape: Shape, roomy: int, comes_up: bool) -> None:
+        self.world = World(shape)
+        if roomy:
+            self.world.room = BASE + COST * (shape.band.start + roomy), COST, 2 * COST
         if comes_up:
-            self.a_template_is_ready(0)
-            for _ in range(children):
-                self.a_child_is_ready(0)
-            assert self.announced
+            self.world.come_up()
+        else:
+            self.world.settle()
 
-    def _is_over(self) -> bool:
-        return self.exited is not None
-
-    def _shape(self, children: int) -> Shape:
-        return Shape(children, 2 * children, START, GRACEFUL, preload=True)
-
-    def _settle(self) -> None:
-        """What the parent's loop does between two waits."""
-        for _ in range(50):
-            if self.exited is not None:
-                return
-            exits, self.exits = tuple(self.exits), []
-            templates, children = tuple(self.templates.values()), tuple(self.children.values())
-            facts = Census(self.now, self.wish, self.wanted, dict(self.shapes), templates, children, exits)
-            serving_before = self._serving()
-            decision = decide(self.memory, facts)
-            self.memory, self.deadline = decision.memory, decision.deadline
-            for order in decision.orders:
-                self._perform(order)
-            if self.wish is Wish.SERVE and self.memory.phase is Phase.SERVING:
-                least = min(serving_before, self.shapes[self.memory.current].children)
-                assert self._serving() >= least, "a decision must not take serving children below their number"
-            if not decision.orders:
-                return
-        raise AssertionError("the policy never comes to rest")
-
-    def _serving(self) -> int:
-        return sum(child.state is ChildState.READY and not child.killed for child in self.children.values())
-
-    def _perform(self, order: Order) -> None:
-        match order:
-            case StartTemplate(generation, _):
-                assert generation not in self.templates, "one template per generation"
-                self.templates[generation] = Template(generation, TemplateState.IMPORTING, self.now, killed=False)
-            case DropTemplate(generation):
-                assert self.templates[generation].state is TemplateState.READY
-                self.templates[generation] = replace(self.templates[generation], state=TemplateState.DROPPED)
-            case KillTemplate(generation, _):
-                assert not self.templates[generation].killed, "nobody is killed twice"
-                self.templates[generation] = replace(self.templates[generation], killed=True)
-            case Spawn(generation, slot):
-                assert (generation, slot) not in self.children, "a slot has one child"
-                assert slot < self.shapes[generation].slots
-                template = self.templates[generation]
-                assert template.state is TemplateState.READY and not template.killed
-                self.children[generation, slot] = Child(slot, generation, ChildState.STARTING, self.now, killed=False)
-            case Retire(generation, slot, _):
-                child = self.children[generation, slot]
-                assert child.state is not ChildState.DRAINING and not child.killed
-                self.children[generation, slot] = replace(child, state=ChildState.DRAINING, since=self.now)
-            case Kill(generation, slot, _):
-                assert not self.children[generation, slot].killed, "nobody is killed twice"
-                self.children[generation, slot] = replace(self.children[generation, slot], killed=True)
-            case Exit():
-                self.exited = order
-            case Announce(generation):
-                assert generation == 1 and not self.announced
-                self.announced = True
-                assert self._serving() >= self.shapes[1].children
-            case ReloadDone(generation):
-                assert any(
-                    child.generation == generation and child.state is ChildState.READY
-                    for child in self.children.values()
-                )
-            case _:
-                pass
-
-    # What may happen.
+    def _serves(self) -> bool:
+        return self.world.memory.phase is Phase.SERVING
 
     @rule()
     def what_was_ordered_works(self) -> None:
-        self.a_template_is_ready(0)
-        self.a_child_is_ready(0)
+        self.world.template_ready()
+        self.world.child_ready()
+        self.world.recalled_ready()
 
     @rule(which=st.integers(0, 20))
     def a_template_is_ready(self, which: int) -> None:
-        importing = [t for t in self.templates.values() if t.state is TemplateState.IMPORTING and not t.killed]
-        if importing:
-            chosen = importing[which % len(importing)]
-            self.templates[chosen.generation] = replace(chosen, state=TemplateState.READY, since=self.now)
-            self._settle()
+        self.world.template_ready(which)
 
     @rule(which=st.integers(0, 20))
     def a_child_is_ready(self, which: int) -> None:
-        starting = [c for c in self.children.values() if c.state is ChildState.STARTING and not c.killed]
-        if starting:
-            chosen = starting[which % len(starting)]
-            self.children[chosen.generation, chosen.slot] = replace(chosen, state=ChildState.READY, since=self.now)
-            self._settle()
+        self.world.child_ready(which)
 
-    @rule(which=st.integers(0, 20))
-    def a_child_leaves_of_its_own_accord(self, which: int) -> None:
-        ready = [c for c in self.children.values() if c.state is ChildState.READY]
+    @rule()
+    def the_recalled_serve_again(self) -> None:
+        self.world.recalled_ready()
+
+    @rule(load=st.integers(0, 100), busy=st.booleans())
+    def the_load_changes(self, load: int, busy: bool) -> None:
+        """Percent of the units of each child; whoever has work has connections."""
+        for child in list(self.world.children.values()):
+            unit = self.world.shapes[child.generation].band.unit
+            taken = unit * load // 100
+            more = 1 if busy else 0
+            self.world.change(child, taken=taken, connections=taken + more, requests=child.requests + more)
+        self.world.settle()
+
+    @rule(which=st.integers(0, 20), used=st.integers(1, 6))
+    def a_child_grows(self, which: int, used: int) -> None:
+        ready = self.world.serving()
         if ready:
-            chosen = ready[which % len(ready)]
-            self.children[chosen.generation, chosen.slot] = replace(chosen, state=ChildState.DRAINING, since=self.now)
-            self._settle()
+            self.world.change(ready[which % len(ready)], memory=used * COST)
+            self.world.settle()
 
     @rule(which=st.integers(0, 20))
-    def a_child_dies(self, which: int) -> None:
+    def a_child_asks_to_be_replaced(self, which: int) -> None:
+        children = list(self.world.children.values())
+        if children:
+            self.world.change(children[which % len(children)], asked="max_requests_per_child is reached")
+            self.world.settle()
+
+    @rule(which=st.integers(0, 20))
+    def a_child_is_silent(self, which: int) -> None:
+        children = [child for child in self.world.children.values() if child.silent_since is None]
+        if children and self._serves():
+            self.world.change(children[which % len(children)], silent_since=self.world.now)
+            self.world.settle()
+
+    @rule(which=st.integers(0, 20), forked=st.booleans())
+    def a_child_dies(self, which: int, forked: bool) -> None:
         # While the server starts, a death may end it; that is tested case by case.
-        if self.children and self.memory.phase is not Phase.STARTING:
-            slot, child = list(self.children.items())[which % len(self.children)]
-            del self.children[slot]
-            self.exits.append(ChildExit(child.slot, child.generation, child.state, reason="killed"))
-            self._settle()
+        children = list(self.world.children.values())
+        if children and self.world.memory.phase is not Phase.STARTING:
+            child = children[which % len(children)]
+            self.world.child_gone(child, forked=forked or child.state is not ChildState.STARTING)
+            self.world.settle()
 
     @rule(which=st.integers(0, 20), unsafe=st.booleans())
     def a_template_dies(self, which: int, unsafe: bool) -> None:
-        if self.templates and self.memory.phase is not Phase.STARTING:
-            template = list(self.templates.values())[which % len(self.templates)]
-            del self.templates[template.generation]
-            unsafe = unsafe and template.state is TemplateState.IMPORTING
-            self.exits.append(TemplateExit(template.generation, template.state, unsafe=unsafe, reason="killed"))
-            self._settle()
+        templates = list(self.world.templates.values())
+        if templates and self.world.memory.phase is not Phase.STARTING:
+            template = templates[which % len(templates)]
+            self.world.template_gone(template, unsafe=unsafe and template.state is TemplateState.IMPORTING)
+            self.world.settle()
 
     @rule(seconds=st.floats(0.01, 100.0))
     def time_passes(self, seconds: float) -> None:
         """Until then or until the deadline, whichever is first: the loop is never later than that."""
-        later = self.now + seconds
-        self.now = later if self.deadline is None else min(later, max(self.now, self.deadline))
-        self._settle()
+        later = self.world.now + seconds
+        deadline = self.world.deadline
+        self.world.now = later if deadline is None else min(later, max(self.world.now, deadline))
+        self.world.settle()
 
     @rule()
     def the_killed_are_reaped(self) -> None:
-        for slot, child in list(self.children.items()):
-            if child.killed:
-                del self.children[slot]
-                self.exits.append(ChildExit(child.slot, child.generation, child.state, reason="killed"))
-        for template in list(self.templates.values()):
-            below = any(child.generation == template.generation for child in self.children.values())
-            if template.killed or (template.state is TemplateState.DROPPED and not below):
-                del self.templates[template.generation]
-                self.exits.append(TemplateExit(template.generation, template.state, reason="left"))
-        for slot, child in list(self.children.items()):
-            if child.state is ChildState.DRAINING:
-                del self.children[slot]
-                self.exits.append(ChildExit(child.slot, child.generation, child.state, reason="left"))
-        self._settle()
+        self.world.reap()
 
-    @precondition(lambda self: self.wish is Wish.SERVE)
-    @rule(children=st.integers(1, 4))
-    def the_operator_reloads(self, children: int) -> None:
-        self.wanted += 1
-        self.shapes[self.wanted] = self._shape(children)
-        self._settle()
+    @precondition(lambda self: self.world.wish is Wish.SERVE)
+    @rule(shape=shapes())
+    def the_operator_reloads(self, shape: Shape) -> None:
+        self.world.wanted += 1
+        self.world.shapes[self.world.wanted] = shape
+        self.world.settle()
 
-    @precondition(lambda self: self.memory.phase is Phase.SERVING)
-    @rule(at_once=st.booleans())
-    def the_operator_stops(self, at_once: bool) -> None:
-        self.wish = Wish.STOP_AT_ONCE if at_once else Wish.STOP
-        self._settle()
+    @precondition(lambda self: self._serves())
+    @rule(most=st.integers(1, 12))
+    def the_operator_resizes(self, most: int) -> None:
+        self.world.limit = min(most, self.world.shapes[self.world.memory.current].slots // 2)
+        self.world.settle()
+
+    @precondition(lambda self: self._serves())
+    @rule(wish=st.sampled_from([Wish.STOP, Wish.STOP, Wish.HAND_OVER, Wish.STOP_AT_ONCE]))
+    def the_operator_stops(self, wish: Wish) -> None:
+        self.world.wish = wish
+        self.world.settle()
+
+    @precondition(lambda self: self.world.wish is not Wish.SERVE)
+    @rule()
+    def the_operator_is_impatient(self) -> None:
+        self.world.wish = Wish.STOP_AT_ONCE
+        self.world.settle()
 
     # What must hold.
 
     @invariant()
     def there_are_not_too_many(self) -> None:
-        for generation, shape in self.shapes.items():
-            alive = [
-                child
-                for child in self.children.values()
-                if child.generation == generation and child.state is not ChildState.DRAINING and not child.killed
-            ]
-            assert len(alive) <= shape.children
+        if self.world.memory.phase is not Phase.STOPPING:
+            assert len(self.world.alive()) <= self.world.most() + (self.world.memory.replacing is not None)
+            canaries = [c for c in self.world.children.values() if c.generation == self.world.memory.candidate]
+            assert len([c for c in canaries if not c.killed]) <= 1
+
+    @invariant()
+    def there_are_not_too_few_while_more_may_be(self) -> None:
+        """Everything that is missing is on its way, unless something stands in the way of forking."""
+        world, current = self.world, self.world.memory.current
+        template = world.templates.get(current)
+        facts = world.facts()
+        if (
+            self._serves()
+            and template is not None
+            and template.state is TemplateState.READY
+            and not template.killed
+            and world.memory.children.may_start(world.now)
+            and (facts is None or facts.room(reserved=False) > 0)
+            and sum(child.generation == current for child in world.children.values()) < world.shapes[current].slots
+            and not any(child.generation < current for child in world.children.values())
+        ):
+            band = world.shapes[current].band
+            least = world.most() if band.is_fixed else min(band.least, world.most())
+            silent = [child for child in world.children.values() if child.silent_since is not None]
+            assert len(world.alive()) + len(silent) >= least
 
     @invariant()
     def a_server_that_serves_does_not_leave(self) -> None:
-        if self.wish is Wish.SERVE and self.exited is not None:
-            assert not self.announced
-            assert self.exited.code != 0
+        if self.world.wish is Wish.SERVE and self.world.exited is not None:
+            assert not self.world.announced
+            assert self.world.exited.code != 0
 
     @invariant()
     def a_server_that_leaves_leaves_nobody(self) -> None:
-        if self.exited is not None:
-            left: list[Child | Template] = [*self.children.values(), *self.templates.values()]
+        if self.world.exited is not None:
+            left: list[Child | Template] = [*self.world.children.values(), *self.world.templates.values()]
             assert all(process.killed for process in left)
 
     @invariant()
     def whoever_may_hang_has_a_deadline(self) -> None:
-        if self.exited is None:
-            waits = [c for c in self.children.values() if c.state is not ChildState.READY and not c.killed]
-            imports = [t for t in self.templates.values() if t.state is TemplateState.IMPORTING and not t.killed]
+        world = self.world
+        if world.exited is None:
+            waits = [c for c in world.children.values() if c.state is not ChildState.READY and not c.killed]
+            imports = [t for t in world.templates.values() if t.state is TemplateState.IMPORTING and not t.killed]
             if waits or imports:
-                assert self.deadline is not None
-                assert self.deadline <= self.now + max(START, GRACEFUL)
+                assert world.deadline is not None
+                assert world.deadline <= world.now + max(START, GRACEFUL + DELAY)
 
     def teardown(self) -> None:
         """Left alone, the world comes to the shape that was asked for."""
-        if self.exited is not None or self.memory.phase is Phase.STARTING or not self.shapes:
+        world = self.world
+        if world.exited is not None or world.memory.phase is Phase.STARTING:
             return
-        for _ in range(400):
+        world.room = None
+        for name in list(world.shapes):
+            world.shapes[name] = replace(world.shapes[name], lifetime=0.0)
+        for child in list(world.children.values()):
+            world.change(child, taken=0, connections=0, asked="", silent_since=None, memory=None)
+        quiet = 0
+        for _ in range(1500):
             # In this order whatever is started becomes ready within its time.
-            self.the_killed_are_reaped()
-            self.a_template_is_ready(0)
-            self.a_child_is_ready(0)
-            self.time_passes(100.0)
-            if self._is_over():
+            world.reap()
+            world.template_ready()
+            world.child_ready()
+            world.recalled_ready()
+            if world.exited is not None:
                 return
-        assert self.wish is Wish.SERVE
-        assert self.memory.candidate is None
-        assert self.wanted in {self.memory.current, self.memory.settled}
-        assert set(self.templates) == {self.memory.current}
-        assert {child.generation for child in self.children.values()} == {self.memory.current}
-        assert self._serving() == self.shapes[self.memory.current].children
+            quiet = quiet + 1 if world.deadline is None else 0
+            if quiet > len(world.shapes):
+                break
+            self.time_passes(100.0)
+        assert world.wish is Wish.SERVE
+        assert world.memory.candidate is None
+        assert world.wanted in {world.memory.current, world.memory.settled}
+        assert set(world.templates) == {world.memory.current}
+        assert {child.generation for child in world.children.values()} == {world.memory.current}
+        band = world.shapes[world.memory.current].band
+        assert len(world.serving()) == len(world.children) == world.memory.target
+        least = world.most() if band.is_fixed else min(band.least, world.most())
+        assert least <= world.memory.target <= world.most()
+        if not band.is_fixed:
+            assert world.idle() <= band.max_spare or world.memory.target == least
+            assert world.idle() >= band.min_spare or world.memory.target == world.most()
+        if band.is_fixed or world.idle() >= band.min_spare:
+            assert world.deadline is None, "at rest nothing is looked at"
 
 
-TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -28,12 +28,15 @@ class Counts:
     """RESTING, of the current generation, and not recalled."""
     returning: tuple[Child, ...]
     """RESTING, of the current generation, and recalled: about to say that they serve again."""
+    silent: tuple[Child, ...]
+    """Of the current generation, with a channel that has ended: no use any more, and soon gone. Until then their place is
+    taken, so that their crash is counted before they have successors."""
     old: tuple[Child, ...]
     """READY, of older generations: they serve until the current generation has taken over."""
     stale: tuple[Child, ...]
-    """Of older generations, and of no use to anybody: STARTING or RESTING."""
+    """Of older generations, and of no use to anybody: STARTING, RESTING or silent."""
     units: int
-    """Units of all children of any generation that are READY."""
+    """Units of all children of any generation that serve."""
     taken: int
     """How many of those are taken."""
     old_units: int
@@ -41,8 +44,13 @@ class Counts:
 
     @property
     def alive(self) -> int:
-        """Children of the current generation that serve or will soon."""
-        return len(self.ready) + len(self.starting) + len(self.returning)
+        """Children of the current generation that serve or will soon; the silent as well."""
+        return len(self.ready) + len(self.coming) + len(self.silent)
+
+    @property
+    def coming(self) -> tuple[Child, ...]:
+        """Children of the current generation that will serve soon."""
+        return self.starting + self.returning
 
     @property
     def idle(self) -> int:
@@ -60,6 +68,8 @@ def count(memory: Memory, census: Census) -> Counts:
     band = census.shapes[memory.current].band
     recalled = {name for name, _ in memory.recalled}
     here = [child for child in census.children if not child.killed]
+    mute = [child for child in here if child.silent_since is not None]
+    here = [child for child in here if child.silent_since is None]
     own = [child for child in here if child.generation == memory.current]
     before = [child for child in here if child.generation < memory.current]
     resting = [child for child in own if child.state is ChildState.RESTING]
@@ -71,8 +81,17 @@ def count(memory: Memory, census: Census) -> Counts:
         starting=tuple(child for child in own if child.state is ChildState.STARTING),
         resting=tuple(child for child in resting if name_of(child) not in recalled),
         returning=tuple(child for child in resting if name_of(child) in recalled),
+        silent=tuple(
+            child
+            for child in mute
+            if child.generation == memory.current and child.state in (ChildState.STARTING, ChildState.READY)
+        ),
         old=tuple(old),
-        stale=tuple(child for child in before if child.state in (ChildState.STARTING, ChildState.RESTING)),
+        stale=tuple(
+            child
+            for child in (*before, *(child for child in mute if child.generation < memory.current))
+            if child.state is not ChildState.DRAINING and child not in old
+        ),
         units=sum(census.shapes[child.generation].band.unit for child in serving),
         taken=sum(child.taken for child in serving),
         old_units=sum(census.shapes[child.generation].band.unit for child in old),

@@ -41,15 +41,13 @@ def fill(memory: Memory, census: Census, *, extra: int, why: str) -> Filled:
     wanted = memory.target + extra
     orders: list[Order] = []
     recalled: set[tuple[int, int]] = set()
-    if counts.alive > wanted:
-        orders += _send_away(counts, counts.alive - wanted, why)
+    if counts.alive - len(counts.silent) > wanted:
+        orders += _send_away(counts, counts.alive - len(counts.silent) - wanted, why)
     elif counts.alive < wanted:
         reason = _reason(memory, census, counts, wanted, why)
-        calls = [
-            Recall(*name_of(child), reason)
-            for child in sorted(counts.resting, key=emptiest, reverse=True)
-            if child.silent_since is None
-        ][: wanted - counts.alive]
+        calls = [Recall(*name_of(child), reason) for child in sorted(counts.resting, key=emptiest, reverse=True)][
+            : wanted - counts.alive
+        ]
         recalled = {(call.generation, call.slot) for call in calls}
         memory = replace(memory, recalled=(*memory.recalled, *((name, census.now) for name in sorted(recalled))))
         orders += calls
@@ -77,8 +75,7 @@ def _fork(memory: Memory, census: Census, counts: Counts, wanted: int, reason: s
         return memory, []
     if counts.old:
         # One at a time during a replacement: the machine has to carry both generations meanwhile.
-        on_its_way = bool(counts.starting or counts.returning)
-        missing = min(missing, max(counts.missing(wanted), 0 if on_its_way else 1))
+        missing = min(missing, max(counts.missing(wanted), 0 if counts.coming else 1))
     told: list[Order] = []
     if census.memory is not None:
         room = census.memory.room(reserved=False)

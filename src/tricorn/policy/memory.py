@@ -122,3 +122,6 @@ class Decision:
     orders: tuple[Order, ...]
     deadline: float | None
     """When to decide again even if nothing happens (monotonic seconds); None is never."""
+    watch: int = 0
+    """Below how many idle units the parent wants to be woken at once (the scoreboard's `watch_spare`); 0 is not at all,
+    because the number never follows the load, or because there are too few already and something else is waited for."""

@@ -41,7 +41,7 @@ def decide(memory: Memory, census: Census) -> Decision:
     orders += [*sized.orders, *worn.orders, *filled.orders]
     orders += overdue.kills(census, besides=orders)
     moments = (look, sized.deadline, worn.deadline, filled.deadline)
-    return Decision(filled.memory, tuple(orders), next_deadline(filled.memory, census, moments))
+    return Decision(filled.memory, tuple(orders), next_deadline(filled.memory, census, moments), sized.watch)
 
 
 def fold_exits(memory: Memory, census: Census) -> tuple[Memory, list[Order]]:

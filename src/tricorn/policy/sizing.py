@@ -44,6 +44,8 @@ class Sized:
     deadline: float | None = None
     """When to look again even if nothing happens: never in a fixed pool, nor as long as all units that there are may be
     idle without being too many."""
+    watch: int = 0
+    """See `Decision.watch`."""
 
 
 def size(memory: Memory, census: Census, *, may_shrink: bool) -> Sized:
@@ -51,23 +53,25 @@ def size(memory: Memory, census: Census, *, may_shrink: bool) -> Sized:
     least, most = bounds(memory, census)
     target = min(max(memory.target, least), most)
     memory = replace(memory, target=target)
-    if census.shapes[memory.current].band.is_fixed:
-        return Sized(memory)
     counts = count(memory, census)
+    if counts.band.is_fixed:
+        full = counts.idle == 0 and len(counts.ready) >= target
+        return _at_limit(memory, census, counts) if full else Sized(memory)
     missing = counts.missing(target)
     if missing and target > least and census.memory is not None and census.memory.room(reserved=False) == 0:
         # Who died and has no room is not waited for: it is grown again when there is need and room.
         memory = replace(memory, target=max(least, target - missing))
         missing = counts.missing(memory.target)
     band = counts.band
-    idle = counts.idle + band.unit * (len(counts.starting) + len(counts.returning) + missing)
+    coming = len(counts.coming) + len(counts.silent) + missing
+    idle = counts.idle + band.unit * coming
     if idle < band.min_spare:
         return _grow(memory, census, counts, band.min_spare - idle, most)
     tide = memory.tide
     if tide.enough_since is None:
         tide = replace(tide, enough_since=census.now)
-    coming = bool(counts.starting or counts.returning or missing)
-    return _shrink(replace(memory, tide=tide), census, counts, least, may_shrink=may_shrink and not coming)
+    enough = _shrink(replace(memory, tide=tide), census, counts, least, may_shrink=may_shrink and coming == 0)
+    return replace(enough, watch=band.min_spare)
 
 
 def _grow(memory: Memory, census: Census, counts: Counts, lack: int, most: int) -> Sized:
@@ -115,6 +119,9 @@ def _missed(tide: Tide, now: float) -> Tide:
 def _at_limit(memory: Memory, census: Census, counts: Counts) -> Sized:
     """More would be needed than may be."""
     told = memory.tide.limit_told
+    if counts.taken == 0:
+        # The limit is below min_spare: so be it, as long as nobody wants anything.
+        return Sized(memory, deadline=census.now + TELL_EVERY)
     if told is not None and census.now < told + TELL_EVERY:
         return Sized(memory, deadline=told + TELL_EVERY)
     order = AtLimit(counts.alive, counts.units, counts.taken)

@@ -88,7 +88,7 @@ def _candidates(counts: Counts, census: Census) -> Iterator[tuple[tuple[int, flo
     """Everyone who is to be replaced: urgency (less is sooner), generation, slot, reason."""
     shape = census.shapes[counts.ready[0].generation] if counts.ready else None
     for child in counts.ready:
-        if shape is None or child.silent_since is not None:
+        if shape is None:
             continue
         over = life_over(child, census)
         if shape.child_memory and child.memory is not None and child.memory > shape.child_memory:
