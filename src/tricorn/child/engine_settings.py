@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 from tricorn._engine import EngineSettings
 from tricorn.child.heritage import Heritage
@@ -10,7 +11,11 @@ from tricorn.config.settings import Rate
 
 
 def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
-    """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is worn; raises ValueError naming what the engine refuses."""
+    """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is worn.
+
+    Raises:
+        ValueError: the engine refuses a value; the text names it.
+    """
     settings = heritage.settings
     return EngineSettings(
         limit_request_line=settings.limits.request_line,
@@ -27,8 +32,8 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         request_memory=settings.spool.request_memory,
         response_memory=settings.spool.response_memory,
         response_limit=settings.spool.response_limit,
-        max_connections_per_child=settings.capacity.max_connections_per_child,
-        max_requests_per_child=settings.capacity.max_requests_per_child,
+        max_connections_per_child=_share(settings.capacity.max_connections_per_child),
+        max_requests_per_child=_share(settings.capacity.max_requests_per_child),
         max_open_connections=settings.capacity.max_open_connections,
         server_header=settings.gateway.server_header,
         error_log_fd=heritage.logs.error,
@@ -37,7 +42,14 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         access_log_fd=heritage.logs.access,
         access_log_format=settings.logs.access_log_format,
         bell_fd=bell,
+        spare_bell_fd=heritage.spare_bell,
     )
+
+
+def _share(bound: int) -> int:
+    """This child's own number from the last tenth below a bound, so that children that began together end apart."""
+    # A generator of its own: the application's, which a fork has copied, is not to be touched.
+    return bound - random.SystemRandom().randint(0, bound // 10) if bound else 0
 
 
 def _rate(rate: Rate) -> tuple[float, float | None, int | None]:

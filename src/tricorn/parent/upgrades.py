@@ -73,9 +73,7 @@ class Upgrades:
     def _begin(self, asker: Asker | None) -> None:
         server = self._server
         timeout = server.current.settings.lifecycle.start_timeout
-        begun = upgrade.begin(
-            self._start, server.listeners, self._pid_file, start_timeout=timeout, now=server.clock()
-        )
+        begun = upgrade.begin(self._start, server.listeners, self._pid_file, start_timeout=timeout, now=server.clock())
         self._upgrade, self._asker = begun, asker
         self._selector.register(begun.fileno(), selectors.EVENT_READ, self)
         server.log.info(f"upgrades: a new server (pid {begun.pid}) is tried out")

@@ -107,7 +107,11 @@ class Wishes:
     def why(self) -> list[Mapping[str, Any]]:
         """The last decisions."""
         return [
-            {"at": note.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "what": note.what, "reason": note.reason}
+            {
+                "at": note.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "what": note.what,
+                "reason": note.reason,
+            }
             for note in self._server.history.notes
         ]
 

@@ -59,6 +59,7 @@ class World:
         self.exits: list[ChildExit | TemplateExit] = []
         self.exited: Exit | None = None
         self.deadline: float | None = None
+        self.watch = 0
         self.announced = False
         self.listening = True
         self.parted: set[tuple[int, int]] = set()
@@ -85,7 +86,7 @@ class World:
             )
             units_before = self.units()
             decision = decide(self.memory, facts)
-            self.memory, self.deadline = decision.memory, decision.deadline
+            self.memory, self.deadline, self.watch = decision.memory, decision.deadline, decision.watch
             self._check_whole(decision.orders, facts)
             for order in decision.orders:
                 self.orders.append((self.now, order))
@@ -133,6 +134,11 @@ class World:
     def idle(self) -> int:
         """Those that are not taken."""
         return self.units() - sum(child.taken for child in self.serving())
+
+    def idle_or_starting(self) -> int:
+        """What the scoreboard counts: who starts is wholly idle."""
+        starting = [child for child in self.children.values() if child.state is ChildState.STARTING and not child.killed]
+        return self.idle() + sum(self.shapes[child.generation].band.unit for child in starting)
 
     def most(self) -> int:
         """How many children there may be."""
