@@ -1,7 +1,8 @@
-"""Finding the command: `tricorn serve APP`, `tricorn APP` (the same), `tricorn check APP`, `tricorn directives`.
+"""Finding the command: `tricorn serve APP`, `tricorn APP` (the same), `tricorn check APP`, and those for a running server.
 
-Exit codes, also in docs/configure.md: 0 done, 1 an error that nobody foresaw, 2 configuration, 3 application,
-4 listening, 5 starting. They belong to the errors in `tricorn.errors`.
+Exit codes, also in docs/configure.md and docs/control.md: 0 done, 1 an error that nobody foresaw, 2 configuration,
+3 application, 4 listening, 5 starting, 6 no server answers, 7 too late. They belong to the subclasses of
+`tricorn.errors.TricornError`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ COMMANDS = {
     "serve": "Serve an application until told to stop.",
     "check": "Check configuration and application, and print what is in force.",
     "directives": "Print the reference of all directives.",
+    "status": "Tell what the running server is doing.",
+    "reload": "Read configuration and application anew, without losing a request.",
+    "stop": "Stop the running server and wait until it is gone.",
+    "upgrade": "Have a new build of the server take over.",
+    "reopen-logs": "Open the log files anew, after a rotation.",
+    "resize": "Change the limit of the running server.",
+    "retire": "Replace one child.",
+    "why": "Tell the last decisions of the running server, with their reasons.",
 }
 OWN_WORDS = ("-h", "--help", "--version", "-v")
 
@@ -42,7 +51,8 @@ class Commands(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"tricorn.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"tricorn.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -54,7 +64,8 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"`tricorn APP` is short for `tricorn serve APP`; `tricorn serve --help` lists all options. {EXIT_CODES}",
+    epilog=f"`tricorn APP` is short for `tricorn serve APP`; `tricorn serve --help` lists all options. {EXIT_CODES}"
+    " `tricorn status --help` tells those of the commands for a running server.",
 )
 @click.option("-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
               help="Print the version.")  # fmt: skip

@@ -14,7 +14,7 @@ import click
 
 from tricorn.config.commandline import CommandLine, Given, meanings, spellings
 from tricorn.config.directives import table
-from tricorn.config.directives.shape import Section
+from tricorn.config.directives.shape import EVERY_MPM, Section
 from tricorn.config.names import suggestion
 from tricorn.config.reference import default_text
 from tricorn.config.settings import Preload
@@ -59,7 +59,8 @@ def help_rows(section: Section) -> Iterator[tuple[str, str]]:
             metavar = f" {directive.kind.metavar}" if valued else ""
             spelled = [", ".join(valued) + metavar] if valued else []
             first = directive.meaning.split(". ")[0].rstrip(".")
-            yield ", ".join([*spelled, *directive.fixed_flags]), f"{first}. [{default_text(directive)}]"
+            only = "" if directive.mpms == EVERY_MPM else f"; {' and '.join(mpm.value for mpm in directive.mpms)} only"
+            yield ", ".join([*spelled, *directive.fixed_flags]), f"{first}. [{default_text(directive)}{only}]"
 
 
 def directive_parameters() -> list[click.Parameter]:

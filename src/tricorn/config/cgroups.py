@@ -13,15 +13,18 @@ def groups(root: Path, resource: str) -> Iterator[Path]:
     """
     memberships: dict[str, str] = {}  # "" is cgroup v2, `resource` the controller of v1
     for line in lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if not controllers or resource in controllers.split(","):
+        _, colon, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if colon and (not controllers or resource in controllers.split(",")):
             memberships[resource if controllers else ""] = path
     for line in lines(root / "proc/self/mountinfo"):
         mount, _, filesystem = line.partition(" - ")
-        fields, (kind, *_, options) = mount.split(" "), filesystem.split(" ")
-        if kind == "cgroup2":
+        fields, words = mount.split(" "), filesystem.split(" ")
+        if len(fields) < 5:
+            continue
+        if words[0] == "cgroup2":
             controller = ""
-        elif kind == "cgroup" and resource in options.split(","):
+        elif words[0] == "cgroup" and resource in words[-1].split(","):
             controller = resource
         else:
             continue

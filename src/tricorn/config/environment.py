@@ -17,6 +17,8 @@ from tricorn.config.origins import Layer, Origin, Source
 from tricorn.config.settings import Mpm
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+UPGRADE_VARIABLE = PREFIX + "UPGRADE"
+"""What a running server hands to its successor; no directive, and none of the configuration's business."""
 KUBERNETES = "KUBERNETES_SERVICE_HOST"
 """Kubernetes puts it into every container. It takes a pod out of its services while it stops the pod, not before."""
 KUBERNETES_DRAIN_DELAY = "5"
@@ -34,7 +36,7 @@ def read(variables: Mapping[str, str]) -> Layer:
         if directive.per_mpm:
             known.update({directive.variable(mpm): (directive, mpm) for mpm in directive.mpms})
     for name in sorted(variables):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name in (CONFIG_VARIABLE, UPGRADE_VARIABLE):
             continue
         if name in known:
             directive, mpm = known[name]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tricorn.config.environment import UPGRADE_VARIABLE
 from tricorn.errors import ConfigError
 from tricorn.parent.unix_socket import SocketFile
 
-VARIABLE: Final = "TRICORN_UPGRADE"
 GO: Final = b"go\n"
 """What the old server says when it has let go of everything."""
 LONGEST_WORD: Final = 64 * 1024
@@ -117,7 +117,7 @@ def decode_serving(line: bytes) -> Serving:
 def refusal(reason: str) -> ConfigError:
     """A variable that no running server has set, in a sentence."""
     return ConfigError(
-        f"{VARIABLE} is not what a running server hands to its successor ({reason}); unset it, and start again"
+        f"{UPGRADE_VARIABLE} is not what a running server hands to its successor ({reason}); unset it, and start again"
     )
 
 

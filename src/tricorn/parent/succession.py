@@ -12,6 +12,7 @@ import socket
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from tricorn.config.environment import UPGRADE_VARIABLE
 from tricorn.parent import handover
 from tricorn.parent.handover import Handover, PassedSocket, Serving
 from tricorn.parent.pid_file import PidFile
@@ -98,7 +99,7 @@ def inherited_from_upgrade(environ: MutableMapping[str, str]) -> Succession | No
     Raises:
         ConfigError: the variable was not set by a running server.
     """
-    text = environ.pop(handover.VARIABLE, None)
+    text = environ.pop(UPGRADE_VARIABLE, None)
     if text is None:
         return None
     passed = handover.decode_handover(text)

@@ -20,13 +20,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from tricorn.config.environment import UPGRADE_VARIABLE
 from tricorn.errors import StartError
 from tricorn.parent import handover, processes
 from tricorn.parent.handover import Handover, MalformedError, Serving
 from tricorn.parent.listeners import Listeners
 from tricorn.parent.pid_file import PidFile
 
-_NOT_FOR_A_SUCCESSOR: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", handover.VARIABLE)
+_NOT_FOR_A_SUCCESSOR: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", UPGRADE_VARIABLE)
 """Variables that name this very process, or were said to it alone."""
 _MORE_TIME: Final = 10.0
 """Seconds for the interpreter to start, beside twice the `start_timeout`: a template's import and a child's start."""
@@ -217,7 +218,7 @@ def begin(start: Start, listeners: Listeners, pid_file: PidFile | None, *, start
         process = subprocess.Popen(
             [start.executable, *start.arguments],
             cwd=start.directory,
-            env={**start.environment, handover.VARIABLE: description},
+            env={**start.environment, UPGRADE_VARIABLE: description},
             pass_fds=fds,
         )
     except (OSError, ValueError) as error:

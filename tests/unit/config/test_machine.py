@@ -89,6 +89,7 @@ def test_usable(allowed: int, quota: float | None, cpus: int) -> None:
         ({}, None),
         ({"proc/meminfo": MEMINFO}, 4 << 30),
         ({"proc/meminfo": "MemTotal: none kB\n"}, None),
+        ({"proc/self/cgroup": "0\n:\n\n", "proc/self/mountinfo": "x\n - cgroup2\n1 2 3 4 - cgroup2\n"}, None),
         (
             {
                 "proc/meminfo": MEMINFO,

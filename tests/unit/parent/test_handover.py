@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tricorn.config import environment
+from tricorn.config.environment import UPGRADE_VARIABLE
+from tricorn.config.settings import Listen, TcpAddress
 from tricorn.errors import ConfigError
 from tricorn.parent.handover import (
-    VARIABLE,
     Handover,
     MalformedError,
     PassedSocket,
@@ -21,6 +24,7 @@ from tricorn.parent.handover import (
     decode_handover,
     decode_serving,
 )
+from tricorn.parent.listeners import open_listeners
 from tricorn.parent.succession import inherited_from_upgrade
 from tricorn.parent.unix_socket import SocketFile
 
@@ -79,7 +83,9 @@ def with_socket(**fields: Any) -> str:
     ],
 )
 def test_a_variable_that_no_server_has_set_is_refused_with_a_sentence(text: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{VARIABLE} is not what a running server hands .*{reason}.*; unset it"):
+    with pytest.raises(
+        ConfigError, match=f"^{UPGRADE_VARIABLE} is not what a running server hands .*{reason}.*; unset it"
+    ):
         decode_handover(text)
 
 
@@ -106,8 +112,8 @@ def test_no_word_of_a_successor_is_a_surprise(line: bytes) -> None:
 
 
 def test_an_ordinary_start_has_nothing() -> None:
-    environment = {"PATH": "/bin"}
-    assert inherited_from_upgrade(environment) is None
+    variables = {"PATH": "/bin"}
+    assert inherited_from_upgrade(variables) is None
 
 
 def test_descriptors_that_are_not_what_they_are_said_to_be_are_refused(tmp_path: Path) -> None:
@@ -124,10 +130,72 @@ def test_descriptors_that_are_not_what_they_are_said_to_be_are_refused(tmp_path:
         (Handover(unconnected.fileno(), (), None), "no line to another server"),
         (Handover(datagrams.fileno(), (), None), "no line to another server"),
     ):
-        environment = {VARIABLE: handover.encode()}
+        variables = {UPGRADE_VARIABLE: handover.encode()}
         with pytest.raises(ConfigError, match=reason):
-            inherited_from_upgrade(environment)
-        assert not environment, "the application must not see it, whatever it is"
+            inherited_from_upgrade(variables)
+        assert not variables, "the application must not see it, whatever it is"
     os.close(file)
     for end in (ours, theirs, unconnected, datagrams, others):
         end.close()
+
+
+@pytest.fixture
+def handed() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The line between two servers: the old one's end, and the one that goes to the new one."""
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+
+
+def test_sockets_of_systemd_go_from_server_to_server_and_stay_its_own(
+    handed: tuple[socket.socket, socket.socket],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        passed = PassedSocket(("systemd",), os.dup(theirs.fileno()), None)
+        variables = {UPGRADE_VARIABLE: Handover(handed[1].detach(), (passed,), None).encode()}
+        succession = inherited_from_upgrade(variables)
+        assert succession is not None
+        configured = Listen((TcpAddress("127.0.0.1", 0),), 10, 0o600, None, None)
+        listeners = open_listeners(configured, succession)
+        assert listeners.descriptors == (passed.fd,), "they replace what is configured, as they did in the old one"
+        assert not os.get_inheritable(passed.fd)
+        succession.close()
+        listeners.take_over()
+        assert listeners.passed_on() == [passed]
+        listeners.stop_listening()
+        listeners.shut()
+        socket.create_connection(theirs.getsockname(), timeout=5).close()
+
+
+def test_what_nobody_takes_is_closed(handed: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        passed = PassedSocket(("tcp", "127.0.0.1", 1), os.dup(theirs.fileno()), None)
+        pid_file = os.open(tmp_path / "x.pid", os.O_RDWR | os.O_CREAT)
+        text = Handover(handed[1].detach(), (passed,), (tmp_path / "x.pid", pid_file)).encode()
+        succession = inherited_from_upgrade({UPGRADE_VARIABLE: text})
+        assert succession is not None
+        assert succession.pid_file(tmp_path / "y.pid") is None
+        succession.finish()
+        for fd in (passed.fd, pid_file):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(fd)
+        succession.close()
+
+
+def test_a_pid_file_that_is_another_file_is_refused(
+    handed: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    (tmp_path / "x.pid").write_text("1\n")
+    text = Handover(handed[1].detach(), (), (tmp_path / "x.pid", other)).encode()
+    succession = inherited_from_upgrade({UPGRADE_VARIABLE: text})
+    assert succession is not None
+    with pytest.raises(ConfigError, match="is not the file that the running server has passed on"):
+        succession.pid_file(tmp_path / "x.pid")
+    succession.close()
+    os.close(other)
+
+
+def test_the_variable_is_no_directive_and_not_warned_of() -> None:
+    layer = environment.read({UPGRADE_VARIABLE: WHOLE.encode()})
+    assert not layer.warnings and not layer.problems

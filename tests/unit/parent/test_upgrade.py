@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tricorn.config.environment import UPGRADE_VARIABLE
 from tricorn.config.settings import InheritedAddress, Listen, TcpAddress, UnixAddress
 from tricorn.errors import StartError
-from tricorn.parent.handover import VARIABLE
 from tricorn.parent.listeners import Listeners, open_listeners
 from tricorn.parent.pid_file import PidFile
 from tricorn.parent.upgrade import Progress, Start, Upgrade, begin, refused
@@ -255,12 +255,12 @@ def test_the_start_is_repeated_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.chdir(tmp_path / "current")
     monkeypatch.setenv("PWD", str(tmp_path / "current"))
     monkeypatch.setenv("LISTEN_PID", "1")
-    monkeypatch.setenv(VARIABLE, "{}")
+    monkeypatch.setenv(UPGRADE_VARIABLE, "{}")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
     start = Start.of_this_process()
     assert (start.executable, start.arguments) == (sys.executable, tuple(sys.orig_argv[1:]))
     assert start.directory == str(tmp_path / "current"), "a link to the newest release is followed anew"
     assert start.environment["NOTIFY_SOCKET"] == "/run/x"
-    assert not {"LISTEN_PID", VARIABLE} & set(start.environment)
+    assert not {"LISTEN_PID", UPGRADE_VARIABLE} & set(start.environment)
     monkeypatch.setenv("PWD", "/")
     assert Start.of_this_process().directory == str(tmp_path / "release-1")

@@ -147,8 +147,8 @@ MEMORY_LIMIT = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int | Share, None](SizeOrShare(Size(16 * MIB, PIB)), "off", None),
     default=Share(80),
-    meaning="Memory (PSS, what is shared counted once) of parent, templates and children together, beyond which nothing"
-    " more is started: in bytes, or as a share of what the server may use, the least of the machine's memory and the"
+    meaning="Memory of parent, templates and children together, beyond which no more is started. What they share counts"
+    " once (PSS). Written in bytes, or as a share of what the server may use: the least of the machine's memory and the"
     " limits of its control groups. A child is started only if what it will need is expected to fit; where the limit is"
     " passed all the same, the largest child leaves.",
     reason="A fifth is left for the kernel's buffers, for the growth between two measurements and for what else runs there.",

@@ -1,0 +1,24 @@
+"""`tricorn why`: the last decisions of the server, with their reasons."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tricorn.cli.verb import Call, VerbCommand
+from tricorn.control.messages import Done, Request, Verb
+from tricorn.status.text import decisions_text
+
+
+def run_why(socket: Path | None, as_json: bool) -> int:  # noqa: FBT001  (click passes by name)
+    """Print the decisions, newest last."""
+    return Call(Request(Verb.WHY), socket, as_json=as_json).run(table)
+
+
+def table(done: Done) -> str:
+    """The decisions for this terminal."""
+    decisions = done.data.get("decisions")
+    return decisions_text(decisions if isinstance(decisions, list) else [], shutil.get_terminal_size().columns)
+
+
+why = VerbCommand(Verb.WHY, run_why, "Tell why the server has started, retired or killed children lately, newest last.")

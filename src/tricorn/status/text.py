@@ -1,0 +1,218 @@
+"""From the data of `tricorn status --json` to lines for a terminal of 80 columns, and for the table of decisions.
+
+The data comes from a server that may be of another version: what is missing is left out, what is odd is shown as a text
+without control characters, and nothing here fails.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+WIDTH: Final = 80
+_LABEL: Final = 10
+_COLUMNS: Final = (
+    ("slot", 4), ("gen", 4), ("pid", 7), ("state", -8), ("taken", 7), ("conn", 5), ("requests", 8), ("age", 5),
+    ("PSS", 6), ("USS", 6),
+)  # fmt: skip
+"""Heads of the table's columns with their widths, negative where the text stands to the left."""
+_QUIET: Final = ("idle",)
+"""Stages that are told last: the others are what one looks for."""
+
+
+def status_text(data: Mapping[str, Any], width: int = WIDTH) -> str:
+    """The whole page."""
+    lines = [
+        *_server(data, width),
+        *_labelled("capacity", _capacity(_table(data, "capacity")), width),
+        *_labelled("memory", _memory(_table(data, "memory")), width),
+        *_labelled("reload", _reload(_table(data, "reload")), width),
+        *_labelled("so far", _totals(_table(data, "totals")), width),
+    ]
+    children = [child for child in _list(data, "children") if isinstance(child, Mapping)]
+    if children:
+        lines += ["", _row([head for head, _ in _COLUMNS], "threads").rstrip()]
+        for child in children:
+            lines += _child(child, width)
+    if left_out := _number(data.get("children_left_out")):
+        lines.append(f"and {left_out} more children")
+    return "\n".join(lines)
+
+
+def decisions_text(decisions: Sequence[Any], width: int = WIDTH) -> str:
+    """The last decisions, newest last: when, what, and why."""
+    lines: list[str] = []
+    for decision in decisions:
+        if isinstance(decision, Mapping):
+            at, what, reason = (plain(decision.get(key, "")) for key in ("at", "what", "reason"))
+            text = f"{at}  {what}: {reason}" if reason else f"{at}  {what}"
+            lines += textwrap.wrap(text, max(width, 40), subsequent_indent=" " * (len(at) + 2)) or [""]
+    return "\n".join(lines) if lines else "Nothing was decided yet."
+
+
+def _server(data: Mapping[str, Any], width: int) -> list[str]:
+    what = f"tricorn {plain(data.get('version', '?'))}, pid {plain(data.get('pid', '?'))}"
+    life = f"{plain(data.get('phase', '?'))} for {duration(data.get('uptime'))}"
+    lines = [f"{what}: {life}, generation {plain(data.get('generation', '?'))}, {plain(data.get('mpm', '?'))} MPM"]
+    addresses = ", ".join(plain(address) for address in _list(data, "addresses")) or "nowhere"
+    return lines + _labelled("serves", [f"{plain(data.get('application', '?'))} on {addresses}"], width)
+
+
+def _capacity(data: Mapping[str, Any]) -> list[str]:
+    if not data:
+        return []
+    unit = _number(data.get("unit")) or 1
+    threads = unit != 1
+    units = "threads" if threads else "processes"
+    children, target = _number(data.get("children")), _number(data.get("target"))
+    count = f"{children} {'child' if children == 1 else 'children'}"
+    if threads:
+        count += f" of {unit} threads"
+    if data.get("fixed"):
+        count += " (fixed)"
+    else:
+        wanted = f", {target} wanted" if target != children else ""
+        count += f" ({_number(data.get('least'))} to {_number(data.get('most'))} allowed{wanted})"
+    parts = [count, f"{_number(data.get('taken'))} of {_number(data.get('units'))} {units} taken"]
+    idle = f"{_number(data.get('idle'))} idle"
+    if not data.get("fixed"):
+        idle += f" (band {_number(data.get('min_spare'))} to {_number(data.get('max_spare'))})"
+    return [*parts, idle, f"at most {_number(data.get('max_request_workers'))}"]
+
+
+def _memory(data: Mapping[str, Any]) -> list[str]:
+    parts = []
+    if data.get("used") is not None or data.get("limit") is not None:
+        limit = "no limit" if data.get("limit") is None else f"of {size(data.get('limit'))} allowed"
+        parts.append(f"{size(data.get('used'))} used, {limit}")
+    if data.get("pss") is not None:
+        parts.append(f"PSS {size(data.get('pss'))}, RSS {size(data.get('rss'))}")
+    if data.get("saved") is not None:
+        parts.append(f"sharing saves {size(data.get('saved'))}")
+    if data.get("child") is not None:
+        parts.append(f"one more child takes {size(data.get('child'))}")
+    return parts
+
+
+def _reload(data: Mapping[str, Any]) -> list[str]:
+    if not data:
+        return []
+    generation, since = plain(data.get("generation", "?")), duration(data.get("since"))
+    return [f"to generation {generation}: {plain(data.get('state', '?'))}, for {since}"]
+
+
+def _totals(data: Mapping[str, Any]) -> list[str]:
+    if not data:
+        return []
+    parts = [f"{_number(data.get('requests')):,} requests", f"{_number(data.get('accepted')):,} connections"]
+    exits = _table(data, "exits")
+    if exits:
+        named = ", ".join(f"{plain(reason)} ({_number(count)})" for reason, count in list(exits.items())[:12])
+        parts.append(f"children that ended: {named}")
+    return parts
+
+
+def _child(child: Mapping[str, Any], width: int) -> list[str]:
+    cells = [
+        plain(child.get("slot", "?")),
+        plain(child.get("generation", "?")),
+        plain(child.get("pid") or "-"),
+        plain(child.get("state", "?")),
+        f"{_number(child.get('taken'))}/{_number(child.get('units'))}",
+        count(child.get("connections")),
+        count(child.get("requests")),
+        duration(child.get("age")),
+        size(child.get("pss"), short=True),
+        size(child.get("uss"), short=True),
+    ]
+    stages = _table(child, "stages")
+    known = sorted(stages, key=lambda stage: (stage in _QUIET, -_number(stages[stage]), stage))
+    doing = ", ".join(f"{_number(stages[stage])} {plain(stage)}" for stage in known)
+    if queued := _number(child.get("queued")):
+        doing = f"{queued} queued, {doing}"
+    first = _row(cells, "")
+    lines = textwrap.wrap(doing, max(12, width - len(first))) or [""]
+    return [(first + lines[0]).rstrip(), *(" " * len(first) + line for line in lines[1:])]
+
+
+def _row(cells: Sequence[str], last: str) -> str:
+    shown = [
+        cell.rjust(width) if width > 0 else cell.ljust(-width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True)
+    ]
+    return " ".join([*shown, last])
+
+
+def _labelled(label: str, parts: Sequence[str], width: int) -> list[str]:
+    """A label and what belongs to it, broken between the parts where that is possible."""
+    lines: list[str] = []
+    line = ""
+    for part in parts:
+        joined = f"{line}; {part}" if line else part
+        if line and len(joined) + _LABEL > width:
+            lines.append(line + ";")
+            joined = part
+        line = joined
+    if line:
+        lines.append(line)
+    wrapped = [piece for text in lines for piece in textwrap.wrap(text, max(20, width - _LABEL))]
+    return [(label if number == 0 else "").ljust(_LABEL) + text for number, text in enumerate(wrapped)]
+
+
+def size(value: object, *, short: bool = False) -> str:
+    """Bytes for people: 31.2 MiB, or 31.2M in a narrow column."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "-" if short else "?"
+    number, letters = float(value), " KMGT"
+    place = 0
+    while abs(number) >= 1000 and place < len(letters) - 1:
+        number, place = number / 1024, place + 1
+    digits = f"{number:.1f}" if place and number < 100 else f"{number:.0f}"
+    if short:
+        return digits + letters[place].strip()
+    return f"{digits} {letters[place].strip()}{'iB' if place else 'bytes'}"
+
+
+def duration(value: object) -> str:
+    """Seconds for people, in two parts at most: 12s, 3m20s, 2h5m, 4d6h."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return "?"
+    seconds = int(value)
+    if seconds < 60:
+        return f"{seconds}s"
+    for name, length, below, part in (("m", 60, 3600, "s"), ("h", 3600, 86400, "m")):
+        if seconds < below:
+            rest = seconds % length // {"s": 1, "m": 60}[part]
+            return f"{seconds // length}{name}" + (f"{rest}{part}" if rest else "")
+    hours = seconds % 86400 // 3600
+    return f"{seconds // 86400}d" + (f"{hours}h" if hours and seconds < 100 * 86400 else "")
+
+
+def count(value: object) -> str:
+    """A number for a narrow column: 12345, 1.2M."""
+    number = _number(value)
+    for letter, least in (("T", 10**12), ("G", 10**9), ("M", 10**6)):
+        if number >= least:
+            return f"{number / least:.1f}{letter}"
+    return str(number)
+
+
+def plain(value: object) -> str:
+    """A value as one line of text that no terminal takes for an order."""
+    text = str(value)[:400]
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(data: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = data.get(key)
+    return value if isinstance(value, list | tuple) else []
