@@ -222,7 +222,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left alone, the world comes to the shape that was asked for."""
         world = self.world
-        if world.exited is not None or world.memory.phase is Phase.STARTING:
+        if world.is_over() or world.memory.phase is Phase.STARTING:
             return
         world.room = None
         for name in list(world.shapes):
@@ -236,7 +236,7 @@ class Machine(RuleBasedStateMachine):
             world.template_ready()
             world.child_ready()
             world.recalled_ready()
-            if world.exited is not None:
+            if world.is_over():
                 return
             quiet = quiet + 1 if world.deadline is None else 0
             if quiet > len(world.shapes):

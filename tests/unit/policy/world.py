@@ -99,6 +99,10 @@ class World:
                 return
         raise AssertionError("the policy never comes to rest")
 
+    def is_over(self) -> bool:
+        """Whether the server has left."""
+        return self.exited is not None
+
     def facts(self) -> MemoryFacts | None:
         """The memory of the tree: whoever exists costs something, measured or not."""
         if self.room is None:
@@ -137,7 +141,9 @@ class World:
 
     def idle_or_starting(self) -> int:
         """What the scoreboard counts: who starts is wholly idle."""
-        starting = [child for child in self.children.values() if child.state is ChildState.STARTING and not child.killed]
+        starting = [
+            child for child in self.children.values() if child.state is ChildState.STARTING and not child.killed
+        ]
         return self.idle() + sum(self.shapes[child.generation].band.unit for child in starting)
 
     def most(self) -> int:
@@ -158,7 +164,7 @@ class World:
         child = self.children[order.generation, order.slot]
         return child.state is ChildState.READY and child.generation == self.memory.current
 
-    def _perform(self, order: Order) -> None:  # noqa: PLR0912, PLR0915 - one case for each order
+    def _perform(self, order: Order) -> None:
         match order:
             case StartTemplate(generation, _):
                 assert generation not in self.templates, "one template per generation"
