@@ -9,12 +9,14 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.unit.config.world import World
 from tricorn import errors, testing
+from tricorn.cli.entry import COMMANDS
 from tricorn.config import commandline, show
 from tricorn.config.settings import Mpm
 from tricorn.parent import signals
@@ -131,6 +133,8 @@ def test_every_make_target_that_a_page_names_exists() -> None:
 
 
 def test_every_exit_code_is_on_the_page() -> None:
+    for command in COMMANDS:  # some have errors of their own
+        import_module(f"tricorn.cli.{command.replace('-', '_')}")
     page = (ROOT / "docs/configure.md").read_text().split("## Exit codes")[1].split("\n## ")[0]
     codes = {kind.exit_code for kind in errors.TricornError.__subclasses__()} | {errors.TricornError.exit_code, 0, 130}
     assert {int(code) for code in re.findall(r"^\| (\d+) \| .+ \|$", page, re.MULTILINE)} == codes
