@@ -88,6 +88,7 @@ def test_files_work_under_each_mpm(world: World, text: str, mpm: Mpm) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_text_exist(page: Path) -> None:
     own = {*commandline.spellings(), "--config", "--version", "--help", "--json", "--toml", "--no-import"}
+    own |= {"--socket", "--now", "--max", "--timeout"}  # of the verbs
     of_benchmarks = {"--quick", "--only", "--rounds"} if page.name == "benchmarks.md" else set()
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).replace("--ssl-...", "")
     assert not set(OPTION.findall(text)) - own - of_benchmarks
