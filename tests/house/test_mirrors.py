@@ -49,11 +49,25 @@ def test_every_stage_has_one_name_in_the_engine_and_in_its_manual() -> None:
     stage = re.search(r"pub enum Stage \{(.*?)\n\}", sources, re.DOTALL)
     assert stage, "the engine has no enum Stage"
     variants = {name.lower() for name in re.findall(r"^    (\w+)(?: = \d+)?,", stage[1], re.MULTILINE)}
-    words = {re.sub(r"(?<!^)_", "", word) for word in _stage_words()}
+    words = {re.sub(r"(?<!^)_", "", word) for word in _words_of_a_row("stages")}
     assert words - {"idle"} <= {v.replace("_", "") for v in variants}, f"{words} against {variants}"
 
 
-def _stage_words() -> set[str]:
+def test_what_a_child_does_has_one_word_in_the_engine_and_in_its_manual() -> None:
+    words = re.search(
+        r"enum ChildState .*?fn word.*?\{(.*?)\n    \}", (ENGINE / "scoreboard.rs").read_text(), re.DOTALL
+    )
+    assert words, "the engine has no words for ChildState"
+    assert set(re.findall(r'"(\w+)"', words[1])) - {"empty"} == _words_of_a_row("state")
+
+
+def test_what_wears_a_child_is_named_like_its_directive() -> None:
+    named_there = set(re.findall(r'=> "(\w+)"', (ENGINE / "drive/wear.rs").read_text()))
+    assert len(named_there) > 1
+    assert named_there <= {directive.name for directive in directives.table()}
+
+
+def _words_of_a_row(field: str) -> set[str]:
     manual = ast.parse((ROOT / "src/tricorn/_engine.pyi").read_text())
     row = next(node for node in manual.body if isinstance(node, ast.ClassDef) and node.name == "ChildRow")
     text = next(
@@ -61,7 +75,7 @@ def _stage_words() -> set[str]:
         for before, node in zip(row.body, row.body[1:], strict=False)
         if isinstance(before, ast.AnnAssign)
         and isinstance(before.target, ast.Name)
-        and before.target.id == "stages"
+        and before.target.id == field
         and isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
     )

@@ -7,6 +7,8 @@ mod serving;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::timeouts::{Rate, Timeouts};
@@ -86,7 +88,7 @@ fn a_resting_child_leaves_clients_in_the_queue_until_it_serves_again() {
                 wait_until("their end", || server.facts().connections == 0);
                 server.driver.rest();
                 // All threads have heard it: what comes now is not accepted.
-                std::thread::sleep(Duration::from_millis(20));
+                thread::sleep(Duration::from_millis(20));
             }
             server.driver.retire(false);
             assert!(!server.driver.resume());
@@ -113,7 +115,7 @@ fn a_resting_child_answers_what_is_under_way_and_what_it_closes_has_been_told() 
         let mut told = server.connect();
         get(&mut told, "/");
         server.driver.rest();
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         assert!(server.driver.resume());
         let mut new = server.connect();
         assert!(!says_close(&get(&mut new, "/")));
@@ -129,7 +131,7 @@ fn a_sweep_answers_all_that_wait_and_nobody_who_comes_later() {
         for threads in [1, 3] {
             let server = Server::start(kind, Shape { threads, timeouts: patient(), ..Shape::default() });
             server.driver.rest();
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
             let mut waiting: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
             for stream in &mut waiting {
                 stream.write_all(GET).unwrap();
@@ -143,7 +145,7 @@ fn a_sweep_answers_all_that_wait_and_nobody_who_comes_later() {
             wait_until("the last connection's end", || server.facts().connections == 0);
             let mut late = server.connect();
             late.write_all(GET).unwrap();
-            let board = std::sync::Arc::clone(&server.board);
+            let board = Arc::clone(&server.board);
             server.join();
             assert_eq!(board.facts()[0].accepted, 50);
         }
@@ -172,7 +174,7 @@ fn a_sweep_keeps_to_the_bound_of_open_connections() {
     let shape = Shape { threads: 1, timeouts: patient(), open_connections: 2, ..Shape::default() };
     let server = Server::start(Kind::Reactor, shape);
     server.driver.rest();
-    std::thread::sleep(Duration::from_millis(20));
+    thread::sleep(Duration::from_millis(20));
     let mut waiting: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
     for stream in &mut waiting {
         stream.write_all(b"GET /sleep/5 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -198,7 +200,7 @@ fn without_sweep_a_second_word_ends_the_sweep() {
     server.paths.gate.wait();
     assert!(says_close(&read_answer(&mut under_way)));
     drop(under_way);
-    let board = std::sync::Arc::clone(&server.board);
+    let board = Arc::clone(&server.board);
     server.join();
     assert_eq!(board.facts()[0].accepted, 1);
 }
@@ -218,7 +220,7 @@ fn clients_that_are_silent_after_a_sweep_do_not_hold_the_child() {
     both(|kind| {
         let server = Server::start(kind, Shape { threads: 3, timeouts: patient(), ..Shape::default() });
         server.driver.rest();
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         let mut silent = server.connect();
         let mut slow = server.connect();
         slow.write_all(&GET[..10]).unwrap();
@@ -257,5 +259,37 @@ fn too_little_spare_is_told_once_by_the_child_that_takes_the_last() {
         assert_eq!(rings(&server.rung_for_spare), 0, "two are left");
         drop(client);
         server.stop();
+    });
+}
+
+#[test]
+fn a_child_that_goes_to_rest_takes_no_wake_up_with_it() {
+    both(|kind| {
+        // The kernel wakes those first that have come first.
+        let swaying = Server::start(kind, Shape { threads: 1, ..Shape::default() });
+        let steady = swaying.beside(kind, Shape { threads: 1, ..Shape::default() });
+        let driver = Arc::clone(&swaying.driver);
+        let both_at_once = Arc::new(Barrier::new(2));
+        let (start, stop) = (Arc::clone(&both_at_once), Arc::clone(&both_at_once));
+        let sway = thread::spawn(move || {
+            for _ in 0..2000 {
+                start.wait();
+                driver.rest();
+                start.wait();
+                assert!(driver.resume());
+            }
+        });
+        for _ in 0..2000 {
+            // One client at a time: the wake-up that is lost with it is the only one.
+            stop.wait();
+            let began = Instant::now();
+            let mut stream = steady.connect();
+            get(&mut stream, "/");
+            assert!(began.elapsed() < Duration::from_secs(5), "a client waited for somebody to look");
+            stop.wait();
+        }
+        sway.join().unwrap();
+        steady.stop();
+        swaying.stop();
     });
 }

@@ -58,7 +58,9 @@ class VerbCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            text = f"{error.format_message()} {module_hint(self.name or '', asked=True)}"
+            text = error.format_message()
+            if not isinstance(error, click.MissingParameter):  # a word or an option too many may be meant for another
+                text = f"{text} {module_hint(self.name or '', asked=True)}"
             if not as_json:
                 raise click.UsageError(text, ctx) from None
             _tell_json(self.name or "", None, Done(Outcome(error.exit_code, text)), ())

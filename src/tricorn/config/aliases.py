@@ -120,8 +120,8 @@ GROUPS: tuple[tuple[str, bool, Verdict, str], ...] = (
     ("--no-date-header", False, Verdict.MISSING, "the Date field is always sent, as HTTP asks for"),
     ("--dirty-app --dirty-workers --dirty-timeout --dirty-threads --dirty-graceful-timeout", True, Verdict.REFUSED,
      DIRTY),
-    ("--control-socket-mode", True, Verdict.NEEDLESS, ("the control socket is for its owner and root only, since whoever"
-     " reaches it can stop the server")),
+    ("--control-socket-mode", True, Verdict.NEEDLESS, ("the control socket is for its owner and root only,"
+     " since whoever reaches it can stop the server")),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The numbers of an MPM: those that are stated, and those that follow from them and from the CPUs, each with its reason.
+"""The numbers of an MPM: those that are stated, and those that follow from them and from the CPUs, with their reasons.
 
 Nothing stated is changed here, and that the stated ones agree is the business of `check_capacity`. A unit is a process
 under prefork and a thread under worker and event: what capacity is counted in.

@@ -1,4 +1,4 @@
-"""Finding the control groups of this process, of both versions (cgroup v1 and v2). What they bound is read in `machine`."""
+"""Finding the control groups of this process, of versions 1 and 2. What they bound is read in `machine`."""
 
 from __future__ import annotations
 

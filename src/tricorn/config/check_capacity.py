@@ -122,8 +122,8 @@ class Band:
         if limit is not None and start * self.threads > limit:
             yield self.refused(
                 capacity.START_SERVERS,
-                f"with {self.told(capacity.MAX_REQUEST_WORKERS)}{self.of_a_child}, since more would start than there may"
-                f" be. Allowed is up to {max(1, limit // self.threads)}.",
+                f"with {self.told(capacity.MAX_REQUEST_WORKERS)}{self.of_a_child}, since more would start than there"
+                f" may be. Allowed is up to {max(1, limit // self.threads)}.",
             )
         if spare is not None and start * self.threads < spare:
             yield self.refused(
@@ -164,8 +164,8 @@ def check_memory(resolution: Resolution, machine: Machine) -> Iterator[str]:
         child = resolution.stated(children.MAX_CHILD_MEMORY, mpm)
         if 0 < child.value < SMALLEST_CHILD:
             yield (
-                f"{child}: max_child_memory cannot be {child.value} bytes, which no child can do with. Allowed is 0 (never)"
-                f" or 1M and more; {child.value}M may be meant."
+                f"{child}: max_child_memory cannot be {child.value} bytes, which no child can do with. Allowed is 0"
+                f" (never) or 1M and more; {child.value}M may be meant."
             )
 
 

@@ -46,8 +46,7 @@ class Conversation:
         self._received = bytearray()
         self._pidfd: int | None = None
         try:
-            self._end.settimeout(CONNECT_TIMEOUT)
-            self._end.connect(os.fspath(path))
+            self._connect(path)
             peer = peer_of(self._end)
             self.pid = peer.pid if peer is not None else None
             """The server's parent process, as the kernel knows it; None where it does not tell."""
@@ -55,6 +54,17 @@ class Conversation:
         except OSError as error:
             self.__exit__(None, None, None)
             raise NoAnswerError(f"no server answers at {path}: {_reason(error)}") from None
+
+    def _connect(self, path: Path) -> None:
+        """Connect, again and again while the server's queue is full: a Unix socket then refuses at once (unix(7))."""
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        while True:
+            try:
+                self._bound(deadline)
+                self._end.connect(os.fspath(path))
+                return
+            except BlockingIOError:
+                time.sleep(_LOOK_AGAIN / 2)
 
     def _watch(self) -> None:
         """Hold on to the process now, while it certainly is the server: later its number may be another's."""

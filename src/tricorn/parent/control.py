@@ -29,6 +29,8 @@ _AT_ONCE: Final = 16
 """Connections that are accepted before the loop sees to its other business."""
 _PAUSE: Final = 1.0
 """Seconds without accepting when the system gives no descriptor."""
+_WARNING_EVERY: Final = 60.0
+"""Seconds between two warnings of users who may not use it."""
 _BACKLOG: Final = 16
 _MODE: Final = 0o600
 
@@ -52,6 +54,7 @@ class ControlSocket:
         self._selector: selectors.BaseSelector | None = None
         self._sessions: set[Session] = set()
         self._resume: float | None = None
+        self._warned: float | None = None
         self._end, self._remove = _listen(self.path)
 
     def register(self, selector: selectors.BaseSelector) -> None:
@@ -82,19 +85,32 @@ class ControlSocket:
         peer = peer_of(end)
         if peer is None or peer.user not in (0, self._user):
             # The mode of the file keeps them out; this is for a file that somebody has opened to others.
-            who = "somebody whom the system does not name" if peer is None else f"user {peer.user}"
-            self.log.warning(f"{who} is refused at the control socket")
+            self._warn_of(peer)
             _send_away(end, "only root and the user that runs the server may use its control socket")
         elif len(self._sessions) >= MOST_SESSIONS:
             _send_away(end, f"{MOST_SESSIONS} others are talking to this server; try again")
         else:
             self._begin(end, peer)
 
+    def _warn_of(self, peer: Peer | None) -> None:
+        """Tell the operator, not more often than somebody would read it."""
+        now = self._clock()
+        if self._warned is None or now - self._warned >= _WARNING_EVERY:
+            self._warned = now
+            who = "somebody whom the system does not name" if peer is None else f"user {peer.user}"
+            self.log.warning(f"{who} is refused at the control socket {self.path}; its file should have the mode 600")
+
     def _begin(self, end: socket.socket, peer: Peer) -> None:
         def current() -> ErrorLog:
             return self.log
 
-        self._sessions.add(Session(end, peer, self._operations, current, self._clock, self._watch))
+        try:
+            session = Session(end, peer, self._operations, current, self._clock, self._watch)
+        except OSError as error:  # the system gives no room for one more to wait for
+            end.close()
+            self.log.warning(f"a client of the control socket is sent away: {error.strerror}")
+            return
+        self._sessions.add(session)
 
     def _watch(self, session: Session, events: int) -> None:
         """What a session waits for has changed."""

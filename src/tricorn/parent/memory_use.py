@@ -9,7 +9,6 @@ waits for it. So there is a budget for one call, and a pause of nine times what 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from tricorn.config.machine import ROOT
+from tricorn.parent.figures import Figures, of_control_group, of_process
 
 _ROUND: Final = 10.0
 """Seconds in which everybody is measured once, ordinarily."""
@@ -30,7 +32,6 @@ _BUDGET: Final = 0.005
 _REST: Final = 9.0
 """How many times longer than it measured the meter then rests: it takes at most a tenth of the parent's time."""
 _LEAST_CHILD: Final = 1 << 20
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryFacts(NamedTuple):
@@ -55,18 +56,7 @@ class Role(Enum):
     CHILD = "child"
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One process, in bytes."""
-
-    rss: int
-    """Everything resident, what is shared included."""
-    pss: int
-    """What is shared, divided by those who share it. An estimate when `uss` is None."""
-    uss: int | None
-    """Its own alone; None when the system does not let the parent look."""
-    anonymous: int
-    """What it has written, shared with forks or not: a second import of the same application would take it again."""
+_CHILDREN: Final = (Role.STARTING, Role.CHILD)
 
 
 @dataclass(slots=True)
@@ -81,14 +71,16 @@ class _Entry:
 class Meter:
     """Measures the processes it was told of. Used by the parent's only thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, proc: Path = Path("/proc")) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, root: Path = ROOT) -> None:
         self._clock = clock
-        self._proc = proc
+        self._root = root
         self._entries: dict[int, _Entry] = {}
         self._next: float | None = None
         self._rests_until = 0.0
         self._round = _ROUND
         self._child = _LEAST_CHILD
+        self._bound: int | None = None
+        """What the whole control group takes, when that is needed to make estimates better."""
         self._works = sys.platform == "linux"
 
     def watch(self, pid: int, role: Role) -> None:
@@ -130,8 +122,8 @@ class Meter:
     def estimates(self) -> bool:
         """Whether some process cannot be looked into, so that `used` is an estimate and its USS is not known.
 
-        A parent that is root may not look at children of another user without CAP_SYS_PTRACE, which containers take
-        away.
+        A parent that is root may not look at children of another user without CAP_SYS_PTRACE (or CAP_PERFMON), which
+        containers take away. What the control group takes as a whole is then the bound of the estimate.
         """
         return any(entry.figures is not None and entry.figures.uss is None for entry in self._entries.values())
 
@@ -169,12 +161,11 @@ class Meter:
         entries = self._entries.values()
         if not self._works or all(entry.figures is None for entry in entries):
             return None
-        used = expected * self._child
-        for entry in entries:
-            if entry.figures is not None:
-                used += entry.figures.pss
-            elif entry.role in (Role.STARTING, Role.CHILD):
-                used += self._child
+        used = sum(entry.figures.pss for entry in entries if entry.figures is not None)
+        if self._bound is not None:
+            used = min(used, self._bound)
+        unmeasured = sum(entry.figures is None and entry.role in _CHILDREN for entry in entries)
+        used += (expected + unmeasured) * self._child
         # Of a template, what it has written: its PSS says only how many it shares that with, and the next one shares
         # with none of them.
         return MemoryFacts(limit, used, self._child, self._template() + self._child)
@@ -195,7 +186,7 @@ class Meter:
 
     def _measure(self, pid: int, shared: int, now: float) -> None:
         entry = self._entries[pid]
-        figures = read(self._proc / str(pid), shared if entry.role is Role.CHILD else 0)
+        figures = of_process(self._root / "proc" / str(pid), shared if entry.role is Role.CHILD else 0)
         if figures is not None:
             entry.figures = figures
         entry.measured = now
@@ -209,8 +200,15 @@ class Meter:
             for entry in self._entries.values()
             if entry.role is Role.CHILD and entry.figures is not None
         ]
-        if costs:
-            self._child = max(_LEAST_CHILD, *costs)
+        if not costs:
+            return
+        cost = max(costs)
+        self._bound = of_control_group(self._root) if self.estimates else None
+        if self._bound is not None:
+            # An estimate cannot know how much of the template's memory the children have parted from it; the kernel's
+            # own account of everybody together does.
+            cost = min(cost, (self._bound - self._template()) // len(costs))
+        self._child = max(_LEAST_CHILD, cost)
 
     def _pace(self, limit: int | None) -> None:
         facts = self.facts(limit)
@@ -224,40 +222,3 @@ class Meter:
     def _schedule(self) -> None:
         dues = (entry.due for entry in self._entries.values() if entry.role is not Role.STARTING)
         self._next = min(dues, default=None)
-
-
-def read(process: Path, shared: int = 0) -> Figures | None:
-    """The figures of the process with this directory below /proc; None when it is gone.
-
-    `shared` is how much it may share with the process it was forked from: an estimate, when its maps cannot be read,
-    takes half of that for shared, because running code parts it bit by bit.
-    """
-    for name in ("smaps_rollup", "smaps"):  # the first one exists since Linux 4.14
-        figures = _from_maps(process / name)
-        if figures is not None:
-            return figures
-    try:
-        # proc(5): size, resident, resident and shared (files and shared memory), and so on; in pages.
-        resident, of_files = (int(word) * _PAGE for word in (process / "statm").read_bytes().split()[1:3])
-    except (OSError, ValueError):
-        return None
-    if resident == 0:
-        # A zombie, which has given everything back.
-        return None
-    anonymous = max(0, resident - of_files)
-    return Figures(resident, anonymous - min(anonymous, shared) // 2, None, anonymous)
-
-
-def _from_maps(path: Path) -> Figures | None:
-    sums = {b"Rss": 0, b"Pss": 0, b"Private_Clean": 0, b"Private_Dirty": 0, b"Anonymous": 0}
-    try:
-        lines = path.read_bytes().splitlines()
-        for line in lines:
-            name, _, value = line.partition(b":")
-            if name in sums:
-                sums[name] += int(value.split()[0]) * 1024
-    except (OSError, ValueError, IndexError):
-        return None
-    if sums[b"Rss"] == 0:
-        return None
-    return Figures(sums[b"Rss"], sums[b"Pss"], sums[b"Private_Clean"] + sums[b"Private_Dirty"], sums[b"Anonymous"])

@@ -13,6 +13,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from tricorn.config.environment import UPGRADE_VARIABLE
+from tricorn.logs.files import STANDARD_ERROR
 from tricorn.parent import handover
 from tricorn.parent.handover import Handover, PassedSocket, Serving
 from tricorn.parent.pid_file import PidFile
@@ -51,6 +52,9 @@ class Succession:
     def finish(self) -> None:
         """Close what the configuration of this server has no use for; the old one goes on having it until it ends."""
         for fd in (*(passed.fd for passed in self._sockets), *(() if self._pid_file is None else (self._pid_file[1],))):
+            if fd <= STANDARD_ERROR:
+                # A server that inetd has started; what is opened next must not become a standard stream.
+                continue
             try:
                 os.close(fd)
             except OSError:

@@ -102,10 +102,7 @@ class Upgrade:
 
     def hear(self, now: float) -> Progress:
         """Take what the successor has said. Does not wait."""
-        if self.progress is Progress.SERVING:
-            # After its word it has nothing to say, so what can be read is the end.
-            return self._await_its_end("the new server hung up as soon as it served", now)
-        if self.progress is not Progress.STARTING:
+        if self.progress not in (Progress.STARTING, Progress.SERVING):
             return self.progress
         try:
             data = self._line.recv(handover.LONGEST_WORD)
@@ -113,10 +110,11 @@ class Upgrade:
             return self.progress
         except OSError:
             data = b""
-        self._heard += data
         if not data:
-            return self._await_its_end("the new server hung up before it served", now)
-        if len(self._heard) > handover.LONGEST_WORD:
+            when = "before it served" if self.progress is Progress.STARTING else "as soon as it served"
+            return self._await_its_end(f"the new server hung up {when}", now)
+        self._heard += data
+        if self.progress is Progress.SERVING or len(self._heard) > handover.LONGEST_WORD:
             return self._give_up("the new server said more than it has to say")
         line, end, _ = self._heard.partition(b"\n")
         if not end:

@@ -198,8 +198,14 @@ def _child(child: ChildFacts) -> dict[str, Any]:
         "pss": None if memory is None else memory.pss,
         "uss": None if memory is None else memory.uss,
         "rss": None if memory is None else memory.rss,
-        "stages": {} if row is None else dict(Counter(row.stages).most_common(_MOST_STAGES)),
+        "stages": {} if row is None else _stages(row.stages),
     }
+
+
+def _stages(stages: Sequence[str]) -> dict[str, int]:
+    """How many threads are in each stage, the most frequent ones first."""
+    counts = Counter(stages)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_STAGES])
 
 
 def _capacity(facts: ServerFacts, children: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

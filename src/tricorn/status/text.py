@@ -6,20 +6,18 @@ without control characters, and nothing here fails.
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 WIDTH: Final = 80
 _LABEL: Final = 10
-_COLUMNS: Final = (
-    ("slot", 4), ("gen", 4), ("pid", 7), ("state", -8), ("taken", 7), ("conn", 5), ("requests", 8), ("age", 5),
-    ("PSS", 6), ("USS", 6),
-)  # fmt: skip
-"""Heads of the table's columns with their widths, negative where the text stands to the left."""
-_QUIET: Final = ("idle",)
-"""Stages that are told last: the others are what one looks for."""
+_HEADS: Final = ("slot", "gen", "pid", "state", "taken", "conn", "requests", "age", "PSS", "USS", "threads")
+_TO_THE_LEFT: Final = frozenset({"state", "threads"})
+_LARGEST: Final = 2**63
+"""Larger numbers are nonsense, and are shown as unknown."""
+_NARROWEST: Final = 12
+"""Characters that the last column has, at least."""
 
 
 def status_text(data: Mapping[str, Any], width: int = WIDTH) -> str:
@@ -33,9 +31,7 @@ def status_text(data: Mapping[str, Any], width: int = WIDTH) -> str:
     ]
     children = [child for child in _list(data, "children") if isinstance(child, Mapping)]
     if children:
-        lines += ["", _row([head for head, _ in _COLUMNS], "threads").rstrip()]
-        for child in children:
-            lines += _child(child, width)
+        lines += ["", *_children(children, width)]
     if left_out := _number(data.get("children_left_out")):
         lines.append(f"and {left_out} more children")
     return "\n".join(lines)
@@ -114,8 +110,25 @@ def _totals(data: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _child(child: Mapping[str, Any], width: int) -> list[str]:
-    cells = [
+def _children(children: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """The table: columns as wide as what is in them, the last one with what is left of the line."""
+    rows = [_HEADS, *(_cells(child) for child in children)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS) - 1)]
+    rest = max(_NARROWEST, width - sum(widths) - len(widths))
+    lines = []
+    for *cells, last in rows:
+        shown = [
+            cell.ljust(space) if head in _TO_THE_LEFT else cell.rjust(space)
+            for cell, space, head in zip(cells, widths, _HEADS, strict=False)
+        ]
+        first, *more = textwrap.wrap(last, rest) or [""]
+        lines.append(" ".join([*shown, first]).rstrip())
+        lines += [" " * (sum(widths) + len(widths)) + line for line in more]
+    return lines
+
+
+def _cells(child: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
         plain(child.get("slot", "?")),
         plain(child.get("generation", "?")),
         plain(child.get("pid") or "-"),
@@ -126,22 +139,18 @@ def _child(child: Mapping[str, Any], width: int) -> list[str]:
         duration(child.get("age")),
         size(child.get("pss"), short=True),
         size(child.get("uss"), short=True),
-    ]
+        _doing(child),
+    )
+
+
+def _doing(child: Mapping[str, Any]) -> str:
+    """What the threads do; how many are idle goes without saying where others are not."""
     stages = _table(child, "stages")
-    known = sorted(stages, key=lambda stage: (stage in _QUIET, -_number(stages[stage]), stage))
-    doing = ", ".join(f"{_number(stages[stage])} {plain(stage)}" for stage in known)
+    known = sorted((stage for stage in stages if stage != "idle"), key=lambda stage: (-_number(stages[stage]), stage))
+    doing = [f"{_number(stages[stage])} {plain(stage)}" for stage in known]
     if queued := _number(child.get("queued")):
-        doing = f"{queued} queued, {doing}"
-    first = _row(cells, "")
-    lines = textwrap.wrap(doing, max(12, width - len(first))) or [""]
-    return [(first + lines[0]).rstrip(), *(" " * len(first) + line for line in lines[1:])]
-
-
-def _row(cells: Sequence[str], last: str) -> str:
-    shown = [
-        cell.rjust(width) if width > 0 else cell.ljust(-width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True)
-    ]
-    return " ".join([*shown, last])
+        doing.insert(0, f"{queued} queued")
+    return ", ".join(doing) or ("idle" if "idle" in stages else "")
 
 
 def _labelled(label: str, parts: Sequence[str], width: int) -> list[str]:
@@ -162,7 +171,7 @@ def _labelled(label: str, parts: Sequence[str], width: int) -> list[str]:
 
 def size(value: object, *, short: bool = False) -> str:
     """Bytes for people: 31.2 MiB, or 31.2M in a narrow column."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
         return "-" if short else "?"
     number, letters = float(value), " KMGT"
     place = 0
@@ -176,7 +185,7 @@ def size(value: object, *, short: bool = False) -> str:
 
 def duration(value: object) -> str:
     """Seconds for people, in two parts at most: 12s, 3m20s, 2h5m, 4d6h."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
         return "?"
     seconds = int(value)
     if seconds < 60:
@@ -205,7 +214,7 @@ def plain(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST else 0
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

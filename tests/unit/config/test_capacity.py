@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -247,6 +248,27 @@ def test_the_control_socket(world: World, stated: str | None, socket: str | None
         None if socket is None else socket.format(here=world.directory)
     )
     assert (None if found.control_directory is None else str(found.control_directory)) == directory
+
+
+@pytest.mark.parametrize(
+    ("words", "fixed", "children", "units"),
+    [
+        ("", False, {"start": 4, "least": 1, "most": 16}, {"start": 32, "most": 128, "min_spare": 8, "max_spare": 40}),
+        ("-w 2", True, {"start": 2, "least": 2, "most": 2}, {"start": 16, "most": 16, "min_spare": 1, "max_spare": 24}),
+    ],
+)
+def test_check_tells_programs_too(
+    world: World, words: str, fixed: bool, children: dict[str, int], units: dict[str, int]
+) -> None:
+    document = json.loads(show.as_json(world.configure(*words.split()), None))
+    assert document["capacity"] == {
+        "fixed": fixed,
+        "unit": "thread",
+        "units_per_child": 8,
+        "children": children,
+        "units": units,
+        "memory_limit": (8 << 30) * 80 // 100,
+    }
 
 
 def test_check_tells_what_each_number_was_made_of(world: World) -> None:

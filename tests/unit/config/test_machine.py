@@ -1,4 +1,4 @@
-"""CPUs and memory as the system grants them: affinity, control groups of both versions, in trees made for the purpose."""
+"""CPUs and memory as the system grants them: affinity, control groups of both versions, in trees made for this."""
 
 from __future__ import annotations
 

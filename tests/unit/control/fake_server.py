@@ -156,7 +156,7 @@ class Server:
     def do(self, work: Callable[[], object]) -> None:
         """Have the loop's thread do something."""
         finished = threading.Event()
-        self._todo.append(lambda: (work(), finished.set()))
+        self._todo += [work, finished.set]
         self._wake.send(b".")
         assert finished.wait(20)
 

@@ -9,12 +9,14 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.unit.config.world import World
 from tricorn import errors, testing
+from tricorn.cli.entry import COMMANDS
 from tricorn.config import commandline, show
 from tricorn.config.settings import Mpm
 from tricorn.parent import signals
@@ -86,6 +88,7 @@ def test_files_work_under_each_mpm(world: World, text: str, mpm: Mpm) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_text_exist(page: Path) -> None:
     own = {*commandline.spellings(), "--config", "--version", "--help", "--json", "--toml", "--no-import"}
+    own |= {"--socket", "--now", "--max", "--timeout"}  # of the verbs
     of_benchmarks = {"--quick", "--only", "--rounds"} if page.name == "benchmarks.md" else set()
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).replace("--ssl-...", "")
     assert not set(OPTION.findall(text)) - own - of_benchmarks
@@ -131,6 +134,8 @@ def test_every_make_target_that_a_page_names_exists() -> None:
 
 
 def test_every_exit_code_is_on_the_page() -> None:
+    for command in COMMANDS:  # some have errors of their own
+        import_module(f"tricorn.cli.{command.replace('-', '_')}")
     page = (ROOT / "docs/configure.md").read_text().split("## Exit codes")[1].split("\n## ")[0]
     codes = {kind.exit_code for kind in errors.TricornError.__subclasses__()} | {errors.TricornError.exit_code, 0, 130}
     assert {int(code) for code in re.findall(r"^\| (\d+) \| .+ \|$", page, re.MULTILINE)} == codes

@@ -170,8 +170,9 @@ def test_sockets_of_systemd_go_from_server_to_server_and_stay_its_own(
 def test_what_nobody_takes_is_closed(handed: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as theirs:
         passed = PassedSocket(("tcp", "127.0.0.1", 1), os.dup(theirs.fileno()), None)
+        stream = PassedSocket(("fd", 1), 1, None)
         pid_file = os.open(tmp_path / "x.pid", os.O_RDWR | os.O_CREAT)
-        text = Handover(handed[1].detach(), (passed,), (tmp_path / "x.pid", pid_file)).encode()
+        text = Handover(handed[1].detach(), (passed, stream), (tmp_path / "x.pid", pid_file)).encode()
         succession = inherited_from_upgrade({UPGRADE_VARIABLE: text})
         assert succession is not None
         assert succession.pid_file(tmp_path / "y.pid") is None
@@ -179,6 +180,7 @@ def test_what_nobody_takes_is_closed(handed: tuple[socket.socket, socket.socket]
         for fd in (passed.fd, pid_file):
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(fd)
+        os.set_inheritable(1, True)  # raises if it is closed
         succession.close()
 
 

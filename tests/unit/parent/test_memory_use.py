@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tricorn.parent.memory_use import Figures, MemoryFacts, Meter, Role, read
+from tricorn.parent.figures import Figures, of_control_group, of_process
+from tricorn.parent.memory_use import MemoryFacts, Meter, Role
 
 MIB = 1 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -32,10 +33,11 @@ class World:
         self.meter = Meter(self.clock, root)
 
     def process(self, pid: int, *, rss: int, pss: int, uss: int, anonymous: int) -> None:
-        (self.root / str(pid)).mkdir(exist_ok=True)
+        directory = self.root / "proc" / str(pid)
+        directory.mkdir(exist_ok=True, parents=True)
         values = {"Rss": rss, "Pss": pss, "Private_Clean": 0, "Private_Dirty": uss, "Anonymous": anonymous}
         lines = [f"{name}: {size * 1024} kB" for name, size in values.items()]
-        (self.root / str(pid) / "smaps_rollup").write_text("\n".join(["559c-7fff ---p 0 00:00 0 [rollup]", *lines]))
+        (directory / "smaps_rollup").write_text("\n".join(["559c-7fff ---p 0 00:00 0 [rollup]", *lines]))
 
     def pass_time(self, seconds: float, limit: int | None = None) -> int:
         """Do what a loop does for so long; how often it woke."""
@@ -54,9 +56,9 @@ def world(tmp_path: Path) -> World:
 
 
 def test_a_process_that_writes_takes_what_it_has_written() -> None:
-    before = read(Path("/proc/self"))
+    before = of_process(Path("/proc/self"))
     block = bytearray(os.urandom(MIB) * 20)
-    after = read(Path("/proc/self"))
+    after = of_process(Path("/proc/self"))
     assert before is not None and after is not None
     assert after.uss is not None and before.uss is not None
     assert 19 * MIB < after.uss - before.uss < 40 * MIB
@@ -77,10 +79,10 @@ def test_a_fork_shares_until_it_writes() -> None:
         os.read(asked, 1)
         os._exit(0)
     os.read(told, 20)
-    sharing = read(Path(f"/proc/{pid}"))
+    sharing = of_process(Path(f"/proc/{pid}"))
     os.write(ask, b".")
     os.read(told, 20)
-    parted = read(Path(f"/proc/{pid}"))
+    parted = of_process(Path(f"/proc/{pid}"))
     os.write(ask, b".")
     os.waitpid(pid, 0)
     assert sharing is not None and parted is not None
@@ -96,30 +98,28 @@ def test_one_who_is_gone_or_a_zombie_has_no_figures() -> None:
     if pid == 0:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert read(Path(f"/proc/{pid}")) is None
+    assert of_process(Path(f"/proc/{pid}")) is None
     os.waitpid(pid, 0)
-    assert read(Path(f"/proc/{pid}")) is None
+    assert of_process(Path(f"/proc/{pid}")) is None
 
 
 @pytest.mark.parametrize("text", ["", "Rss:\nPss:\n", "Rss: many kB\n", "Rss: 0 kB\n", "\x00\xff"])
 def test_a_file_that_makes_no_sense_is_no_figure(tmp_path: Path, text: str) -> None:
     (tmp_path / "smaps_rollup").write_text(text)
-    assert read(tmp_path) is None
+    assert of_process(tmp_path) is None
 
 
 def test_without_a_summary_every_mapping_is_added_up(tmp_path: Path) -> None:
     mapping = "7f00-7f10 rw-p 00000000 fd:00 12 /lib/x.so\nRss: 8 kB\nPss: 6 kB\nPrivate_Dirty: 4 kB\nAnonymous: 4 kB\n"
     (tmp_path / "smaps").write_text(mapping * 2)
-    assert read(tmp_path) == Figures(16384, 12288, 8192, 8192)
+    assert of_process(tmp_path) == Figures(16384, 12288, 8192, 8192)
 
 
 def test_maps_that_cannot_be_read_give_an_estimate(tmp_path: Path) -> None:
     (tmp_path / "statm").write_text("9000 5000 1000 10 0 10 0")
     page = os.sysconf("SC_PAGE_SIZE")
-    assert read(tmp_path, 3000 * page) == Figures(5000 * page, 2500 * page, None, 4000 * page)
-    assert read(tmp_path, 9000 * page) == Figures(5000 * page, 2000 * page, None, 4000 * page)
-    meter = Meter(lambda: 0.0, tmp_path.parent)
-    assert meter.estimates is False
+    assert of_process(tmp_path, 3000 * page) == Figures(5000 * page, 2500 * page, None, 4000 * page)
+    assert of_process(tmp_path, 9000 * page) == Figures(5000 * page, 2000 * page, None, 4000 * page)
 
 
 def test_the_facts(world: World) -> None:
@@ -198,7 +198,43 @@ def test_one_who_cannot_be_measured_stops_nobody(world: World, way: str) -> None
     if way == "it went":
         world.process(9, rss=20, pss=10, uss=5, anonymous=5)
         world.pass_time(1)
-        (world.root / "9/smaps_rollup").unlink()
+        (world.root / "proc/9/smaps_rollup").unlink()
     world.pass_time(30)
     facts = world.meter.facts(None)
     assert facts is not None and facts.used == (10 + (10 if way == "it went" else 5)) * MIB
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_estimates_are_bounded_by_what_the_control_group_takes(world: World, version: str) -> None:
+    """A container takes the right to look into others away: 10 children share nearly all of 400 MiB with a template."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    for pid in range(100, 111):
+        (world.root / f"proc/{pid}").mkdir(parents=True)
+        (world.root / f"proc/{pid}/statm").write_text(f"0 {410 * MIB // page} {10 * MIB // page} 0 0 0 0")
+        world.meter.watch(pid, Role.TEMPLATE if pid == 100 else Role.CHILD)
+    world.pass_time(20)
+    assert world.meter.estimates
+    assert world.meter.facts(None) == MemoryFacts(None, 2400 * MIB, 200 * MIB, 600 * MIB), (
+        "half of it is held for shared"
+    )
+    group = world.root / "sys/fs/cgroup/app"
+    group.mkdir(parents=True)
+    (world.root / "proc/self").mkdir()
+    if version == "v2":
+        (world.root / "proc/self/cgroup").write_text("0::/app\n")
+        (world.root / "proc/self/mountinfo").write_text("31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+        (group / "memory.current").write_text(f"{800 * MIB}\n")
+        (group / "memory.stat").write_text(f"anon 1\ninactive_file {300 * MIB}\n")
+    else:
+        (world.root / "proc/self/cgroup").write_text("4:memory:/app\n")
+        (world.root / "proc/self/mountinfo").write_text("31 23 0:28 / /sys/fs/cgroup rw - cgroup cgroup rw,memory\n")
+        (group / "memory.usage_in_bytes").write_text(f"{800 * MIB}\n")
+        (group / "memory.stat").write_text(f"inactive_file 1\ntotal_inactive_file {300 * MIB}\n")
+    world.pass_time(20)
+    assert world.meter.facts(None, expected=1) == MemoryFacts(None, 510 * MIB, 10 * MIB, 410 * MIB)
+    (group / "memory.stat").write_text(f"total_inactive_file {10000 * MIB}\ninactive_file {10000 * MIB}\n")
+    assert of_control_group(world.root) == 0
+    (group / "memory.stat").unlink()
+    for path in group.iterdir():
+        path.write_text("max\n")
+    assert of_control_group(world.root) is None

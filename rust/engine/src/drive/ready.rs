@@ -15,7 +15,8 @@ pub(super) struct Away {
     pub(super) wire: Box<Wire>,
 }
 
-/// A queue that any thread may use. The length can be read without the lock.
+/// A queue that any thread may use. The length can be read without the lock; `tell` is given it under the lock, so that
+/// what is told last is true.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     length: AtomicUsize,
@@ -33,19 +34,21 @@ impl<T> Queue<T> {
         self.length.load(Ordering::SeqCst)
     }
 
-    pub(super) fn push(&self, item: T) {
+    pub(super) fn push(&self, item: T, tell: impl FnOnce(usize)) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.push_back(item);
         self.length.store(queue.len(), Ordering::SeqCst);
+        tell(queue.len());
     }
 
-    pub(super) fn pop(&self) -> Option<T> {
+    pub(super) fn pop(&self, tell: impl FnOnce(usize)) -> Option<T> {
         if self.len() == 0 {
             return None;
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let item = queue.pop_front();
         self.length.store(queue.len(), Ordering::SeqCst);
+        tell(queue.len());
         item
     }
 }

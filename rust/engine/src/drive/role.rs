@@ -84,7 +84,7 @@ pub struct ReactorDriver {
     eager: AtomicU32,
     handlers: AtomicUsize,
     busy: AtomicUsize,
-    pub(super) ready: Queue<Away>,
+    ready: Queue<Away>,
     returned: Queue<(Away, Verdict)>,
     polling: AtomicBool,
     waker: mio::Waker,
@@ -228,7 +228,7 @@ impl ReactorDriver {
         self.polling.store(false, SeqCst);
         turned?;
         let now = Instant::now();
-        while let Some((away, verdict)) = self.returned.pop() {
+        while let Some((away, verdict)) = self.returned.pop(|_| ()) {
             reactor.take_back(away, verdict, now, &self.context);
         }
         reactor.heed(now, &self.context)?;
@@ -240,14 +240,14 @@ impl ReactorDriver {
     pub(super) fn publish(&self, reactor: &mut Reactor) {
         let mut some = false;
         for away in reactor.take_complete() {
-            self.ready.push(away);
+            self.queue(away);
             some = true;
         }
         if !some {
             return;
         }
+        self.context.row.ring_if_short();
         let waiting = self.ready.len();
-        self.tell_queued(waiting);
         if self.parallel && waiting > 1 {
             let sleepers = lock(&self.sleepers);
             for _ in 0..sleepers.others.min(waiting - 1) {
@@ -256,16 +256,19 @@ impl ReactorDriver {
         }
     }
 
-    /// So many complete requests wait for a thread.
-    fn tell_queued(&self, waiting: usize) {
-        self.context.row.queued(u32::try_from(waiting).unwrap_or(u32::MAX));
-        self.context.row.ring_if_short();
+    fn queue(&self, away: Away) {
+        self.ready.push(away, |waiting| self.context.row.queued(waiting));
+    }
+
+    /// The complete request that has waited longest.
+    pub(super) fn take_queued(&self) -> Option<Away> {
+        self.ready.pop(|waiting| self.context.row.queued(waiting))
     }
 
     /// Takes a request that waits, and one of the places inside the application for it.
     fn claim(&self) -> Option<Away> {
         while self.ready.len() > 0 && self.enter() {
-            if let Some(away) = self.ready.pop() {
+            if let Some(away) = self.take_queued() {
                 return Some(away);
             }
             // Another thread was faster. Look again: whoever queued a request since may have found all places taken.
@@ -410,11 +413,11 @@ impl ReactorDriver {
     /// A worker gives a wire back to whoever has the reactor.
     pub(super) fn give_back(&self, away: Away, verdict: Verdict) {
         if verdict == Verdict::Request {
-            self.ready.push(away);
-            self.tell_queued(self.ready.len());
+            self.queue(away);
+            self.context.row.ring_if_short();
             return;
         }
-        self.returned.push((away, verdict));
+        self.returned.push((away, verdict), |_| ());
         if self.polling.load(SeqCst) {
             self.wake_reactor();
         }

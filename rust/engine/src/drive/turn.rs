@@ -131,11 +131,10 @@ impl Batch for Turn<'_> {
         let mut away = if let Some(first) = self.first.take() {
             first
         } else {
-            let away = driver.ready.pop()?;
+            let away = driver.take_queued()?;
             self.lend();
             away
         };
-        driver.context.row.queued(u32::try_from(driver.ready.len()).unwrap_or(u32::MAX));
         driver.context.row.stage(self.thread, Some(Stage::Handler));
         away.wire.connection.enter_handler(now);
         self.entered = now;

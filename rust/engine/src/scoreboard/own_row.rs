@@ -65,8 +65,8 @@ impl OwnRow {
     }
 
     /// So many complete requests wait for a thread.
-    pub fn queued(&self, requests: u32) {
-        self.cells().queued.store(requests, Relaxed);
+    pub fn queued(&self, requests: usize) {
+        self.cells().queued.store(u32::try_from(requests).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.

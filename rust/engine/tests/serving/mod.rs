@@ -184,7 +184,15 @@ impl Default for Shape {
 
 impl Server {
     pub fn start(kind: Kind, shape: Shape) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), kind, shape)
+    }
+
+    /// Another child at the same socket.
+    pub fn beside(&self, kind: Kind, shape: Shape) -> Self {
+        Self::start_on(self.listener.try_clone().unwrap(), kind, shape)
+    }
+
+    fn start_on(listener: TcpListener, kind: Kind, shape: Shape) -> Self {
         let address = listener.local_addr().unwrap();
         let board = Arc::new(Scoreboard::new(1, shape.threads).unwrap());
         board.claim(0, std::process::id(), 1);

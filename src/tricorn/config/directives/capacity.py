@@ -21,8 +21,9 @@ WORKERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN, "CHILDREN"), "none", None),
     default=None,
-    meaning="A fixed pool: this many children, neither more nor fewer, whatever the load is. Then the same MPM cannot have"
-    " start_servers, max_request_workers or a number of spare ones; the word none takes a value of another source back.",
+    meaning="A fixed pool: this many children, neither more nor fewer, whatever the load is. Then the same MPM cannot"
+    " have start_servers, max_request_workers or a number of spare ones; the word none takes a value of another source"
+    " back.",
     reason="A pool that follows the load needs no number to begin with.",
     change=Change.RELOAD,
     equivalents=Equivalents("processes of WSGIDaemonProcess (mod_wsgi)", "-w, --workers", "--workers"),
@@ -35,8 +36,9 @@ START_SERVERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN, "CHILDREN"), "auto", None),
     default=None,
-    meaning="Children at the start, before the load decides. auto is made from the CPUs that the server may use (affinity"
-    " and the CPU quota of its control group): prefork 2 x CPUs + 1, worker and event one per CPU but at least 2.",
+    meaning="Children at the start, before the load decides. auto is made from the CPUs that the server may use"
+    " (affinity and the CPU quota of its control group): prefork 2 x CPUs + 1, worker and event one per CPU but"
+    " at least 2.",
     reason="prefork needs spare processes while some wait for a database; the others have threads for that, and need"
     " a second child only so that one crash does not end all service.",
     change=Change.RELOAD,
@@ -48,8 +50,8 @@ MIN_SPARE_SERVERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN, "CHILDREN"), "auto", None),
     default=None,
-    meaning="Idle children that there should always be: with fewer, more are started, up to max_request_workers. auto is"
-    " one per CPU, or fewer where other numbers ask for it.",
+    meaning="Idle children that there should always be: with fewer, more are started, up to max_request_workers. auto"
+    " is one per CPU, or fewer where other numbers ask for it.",
     reason="What comes at once on every CPU finds a child that waits for it.",
     change=Change.RELOAD,
     equivalents=Equivalents("MinSpareServers", "", ""),
@@ -62,8 +64,8 @@ MAX_SPARE_SERVERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(2, MOST_CHILDREN, "CHILDREN"), "auto", None),
     default=None,
-    meaning="Idle children that there may be: when more have been idle for a while, one after another leaves. auto is the"
-    " children at the start and one more per CPU.",
+    meaning="Idle children that there may be: when more have been idle for a while, one after another leaves. auto is"
+    " the children at the start and one more per CPU.",
     reason="As many as at the start may stay, so that a quiet server does not change at all.",
     change=Change.RELOAD,
     equivalents=Equivalents("MaxSpareServers", "", ""),
@@ -76,8 +78,8 @@ MIN_SPARE_THREADS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN * MOST_THREADS, "THREADS"), "auto", None),
     default=None,
-    meaning="Idle threads, of all children together, that there should always be: with fewer, more children are started,"
-    " up to max_request_workers. auto is the threads of one child, or fewer where other numbers ask for it.",
+    meaning="Idle threads, of all children together, that there should always be: with fewer, more children are"
+    " started, up to max_request_workers. auto is the threads of one child, or fewer where other numbers ask for it.",
     reason="While one child's worth of threads is idle, the next child has the time to start.",
     change=Change.RELOAD,
     equivalents=Equivalents("MinSpareThreads", "", ""),
@@ -104,9 +106,9 @@ MAX_REQUEST_WORKERS = Directive(
     section=Section.CAPACITY,
     kind=OrWord[int, None](Integer(1, MOST_CHILDREN * MOST_THREADS, "WORKERS"), "auto", None),
     default=None,
-    meaning="Processes (prefork) or threads (worker, event) that there are at most, of all children together. Under worker"
-    " and event it is a multiple of threads_per_child. auto: prefork 16 per CPU, up to 256; worker and event four"
-    " children per CPU; and not fewer than other numbers ask for.",
+    meaning="Processes (prefork) or threads (worker, event) that there are at most, of all children together. Under"
+    " worker and event it is a multiple of threads_per_child. auto: prefork 16 per CPU, up to 256; worker and event"
+    " four children per CPU; and not fewer than other numbers ask for.",
     reason="Far more than CPUs can use, for handlers that wait; memory_limit holds where the memory ends before.",
     change=Change.RELOAD,
     equivalents=Equivalents("MaxRequestWorkers", "", ""),
@@ -151,6 +153,6 @@ MEMORY_LIMIT = Directive(
     " once (PSS). Written in bytes, or as a share of what the server may use: the least of the machine's memory and the"
     " limits of its control groups. A child is started only if what it will need is expected to fit; where the limit is"
     " passed all the same, the largest child leaves.",
-    reason="A fifth is left for the kernel's buffers, for the growth between two measurements and for what else runs there.",
+    reason="A fifth is left for the kernel's buffers, for growth between measurements and for what else runs there.",
     change=Change.RELOAD,
 )

@@ -114,7 +114,7 @@ DRAIN_DELAY = Directive(
     default=0.0,
     meaning="Seconds for which a server that was told to stop goes on accepting, with `Connection: close` in every"
     " answer, until load balancers know of the stop. After them graceful_timeout begins.",
-    reason="Only where a load balancer learns of a stop at the same time as the server does it helps. Kubernetes is such"
+    reason="It helps only where a load balancer learns of a stop no sooner than the server does. Kubernetes is such"
     " a place, so 5 is taken where its variable KUBERNETES_SERVICE_HOST is set and nobody says otherwise.",
     change=Change.RELOAD,
 )
