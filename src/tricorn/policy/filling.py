@@ -62,7 +62,7 @@ def fill(memory: Memory, census: Census, *, extra: int, why: str) -> Filled:
 def _send_away(counts: Counts, surplus: int, why: str) -> list[Order]:
     """There are more children than are wanted: who does not serve yet goes, then the emptiest rests."""
     reason = why or "fewer children are wanted"
-    unborn = sorted(counts.starting, key=born, reverse=True)[:surplus]
+    unborn = [*sorted(counts.starting, key=born, reverse=True), *counts.returning][:surplus]
     orders: list[Order] = [Retire(*name_of(child), reason) for child in unborn]
     spared = sorted(counts.ready, key=emptiest)[: surplus - len(unborn)]
     return orders + [Rest(*name_of(child), reason) for child in spared]

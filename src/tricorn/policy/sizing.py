@@ -42,8 +42,8 @@ class Sized:
     why: str = ""
     """Why the target has changed; empty when it has not."""
     deadline: float | None = None
-    """When to look again even if nothing happens: never in a fixed pool, nor as long as all units that there are may be
-    idle without being too many."""
+    """When to look again even if nothing happens: never in a fixed pool unless it is full, nor as long as all units that
+    there are may be idle without being too many."""
     watch: int = 0
     """See `Decision.watch`."""
 
@@ -71,7 +71,9 @@ def size(memory: Memory, census: Census, *, may_shrink: bool) -> Sized:
     if tide.enough_since is None:
         tide = replace(tide, enough_since=census.now)
     enough = _shrink(replace(memory, tide=tide), census, counts, least, may_shrink=may_shrink and coming == 0)
-    return replace(enough, watch=band.min_spare)
+    # Who is missing or was recalled is no row of the scoreboard's count: it would ring at once, and for ever.
+    seen = counts.idle + band.unit * len(counts.starting)
+    return replace(enough, watch=band.min_spare if seen >= band.min_spare else 0)
 
 
 def _grow(memory: Memory, census: Census, counts: Counts, lack: int, most: int) -> Sized:
