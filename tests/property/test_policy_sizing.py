@@ -200,3 +200,12 @@ def test_who_rests_is_recalled_before_anybody_is_forked() -> None:
     simulation.run(lambda _: 7, 0.3)
     assert len(simulation.orders(Recall)) == 1
     assert not simulation.orders(Spawn)
+
+
+def test_no_second_sees_more_than_32_new_children() -> None:
+    simulation = Simulation(Band(unit=1, start=40, least=40, most=300, min_spare=40, max_spare=60))
+    simulation.run(constant(0), 1)
+    simulation.run(constant(200), 20)
+    grown = simulation.orders(Spawn)
+    assert len(grown) == 200
+    assert max(sum(at <= other < at + 1 for other in grown) for at in grown) == MOST_A_SECOND

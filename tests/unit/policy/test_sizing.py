@@ -100,3 +100,17 @@ def test_who_rests_leaves_when_it_is_empty_or_when_its_time_is_over() -> None:
     assert orders(101.0, 0) == (Retire(1, 4, "has rested for 1 s and has no connection left"),)
     assert orders(129.9, 1) == ()
     assert orders(130.0, 1) == (Retire(1, 4, "has rested for 30 s (graceful_timeout)"),)
+
+
+def test_one_rests_at_a_time_and_only_if_enough_is_left() -> None:
+    band = replace(ELASTIC, max_spare=3)
+    memory = replace(SERVING, target=5, tide=LONG_SURPLUS)
+    five = [child(slot) for slot in range(5)]
+    another = child(5, RESTING, since=99.5, connections=1)
+    facts = census(template(), *five, another, now=100.0, shape=shape(band))
+    assert decide(memory, facts).orders == ()
+    wide = replace(ELASTIC, unit=4, min_spare=4, max_spare=6)
+    facts = census(template(), child(0), child(1), child(2, taken=4), now=100.0, shape=shape(wide))
+    assert [type(order) for order in decide(replace(memory, target=3), facts).orders] == [Rest]
+    facts = census(template(), child(0), child(1, taken=1), child(2, taken=4), now=100.0, shape=shape(wide))
+    assert decide(replace(memory, target=3), facts).orders == (), "3 would be left, and min_spare is 4"
