@@ -68,17 +68,8 @@ def taken(server: Server, child: ChildHandle, row: ChildSnapshot | None) -> int:
     return min(max(0, row.taken), server.generations[child.generation].shape.band.unit)
 
 
-def idle_in(census: Census) -> int:
-    """Idle units in a census: those of children that serve, and all of those that start."""
-    units = 0
-    for child in census.children:
-        if not child.killed and child.state in (ChildState.STARTING, ChildState.READY):
-            units += census.shapes[child.generation].band.unit - child.taken
-    return units
-
-
 def idle_now(server: Server) -> int:
-    """Idle units at this very moment, counted as `idle_in` counts them."""
+    """Idle units at this very moment, as the children count them that ring the spare bell: with all of who starts."""
     rows = read_rows(server)
     units = 0
     for name, child in server.family.children.items():

@@ -11,7 +11,7 @@ from typing import Final
 from tricorn.logs import ErrorLog
 from tricorn.parent import announce, processes
 from tricorn.parent.control import ControlSocket, open_control
-from tricorn.parent.facts import count, idle_in, idle_now, keep_measuring
+from tricorn.parent.facts import count, idle_now, keep_measuring
 from tricorn.parent.perform import Performer
 from tricorn.parent.processes import ChildHandle, TemplateHandle
 from tricorn.parent.reloads import Reloads
@@ -21,7 +21,7 @@ from tricorn.parent.upgrades import Upgrades
 from tricorn.parent.wishes import Wishes
 from tricorn.policy.census import Census
 from tricorn.policy.lifecycle import decide
-from tricorn.policy.memory import Decision, Phase
+from tricorn.policy.memory import Decision
 from tricorn.policy.orders import Announce, AtLimit, Exit, NoRoom, Order, ReloadDone, ReloadFailed, StopListening
 
 _SWEEP_LOOK: Final = 0.02
@@ -92,7 +92,7 @@ class Loop:
                 self._forget_generations()
                 self._reloads.look()
                 self._tell_supervisor(census)
-                if not decision.orders and self._may_wait(census):
+                if not decision.orders and self._may_wait(decision):
                     # Otherwise there are new facts, and perhaps a nearer deadline.
                     self._wait(decision)
         finally:
@@ -108,24 +108,21 @@ class Loop:
         if self._control is not None:
             self._control.register(self._selector)
 
-    def _may_wait(self, census: Census) -> bool:
+    def _may_wait(self, decision: Decision) -> bool:
         """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
-        server = self._server
-        band = server.current.shape.band
-        # A fixed pool cannot grow, but the operator wants to know when all of it is taken.
-        least = 1 if band.is_fixed else band.min_spare
-        if self._watching or server.memory.phase is not Phase.SERVING or idle_in(census) < least:
-            # If there are too few, the policy knows, and has said when to look again.
+        if self._watching or decision.watch == 0:
             return True
+        server = self._server
         self._watching = True
-        server.bell.watch(server.current.heritage.scoreboard, least)
-        return idle_now(server) >= least
+        server.bell.watch(server.current.heritage.scoreboard, decision.watch)
+        return idle_now(server) >= decision.watch
 
     def _wait(self, decision: Decision) -> None:
         """Take what has happened, most urgent first: the operator, then deaths, then words."""
         server = self._server
         now = server.clock()
-        due = [decision.deadline, server.meter.deadline(), self._upgrades.deadline, server.notifier.watchdog_due(now)]
+        due = [decision.deadline, server.meter.deadline(), server.notifier.watchdog_due(now)]
+        due += [self._upgrades.deadline, self._reloads.deadline]
         if self._control is not None:
             due.append(self._control.deadline())
         if self._sweeping:
@@ -209,8 +206,8 @@ class Loop:
                 self._watching = False
                 if self._control is not None:
                     self._control.log = server.log
-            case ReloadFailed(_, reason, code):
-                self._reloads.failed(code, reason)
+            case ReloadFailed(generation, reason, code):
+                self._reloads.failed(generation, code, reason)
             case StopListening():
                 self._sweeping = True
                 problem = server.listeners.stop_listening()

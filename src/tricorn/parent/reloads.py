@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from itertools import chain
 
 from tricorn.control.messages import Outcome
 from tricorn.errors import TricornError
 from tricorn.parent.generations import check_reloadable, make_generation
 from tricorn.parent.server import Server
 from tricorn.policy.census import ChildState, TemplateState, Wish
+from tricorn.policy.reload import HANGS
 from tricorn.status.report import ReloadFacts
 
 Asker = Callable[[Outcome], None]
@@ -25,8 +27,8 @@ class Reloads:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._askers: list[Asker] = []
-        """Of the reload that goes on."""
+        self._askers: dict[int, list[Asker]] = {}
+        """By generation, of the reloads that go on."""
         self._next: list[Asker] = []
         """Of the one after it."""
         self._again = False
@@ -83,7 +85,7 @@ class Reloads:
             return
         server.generations[number] = generation
         server.wanted = number
-        self._askers += askers
+        self._askers[number] = askers
         self._since = server.clock()
         server.notifier.reloading()
         server.log.info(f"reloads: generation {number} is tried out")
@@ -93,13 +95,13 @@ class Reloads:
         self._server.history.note("a reload is refused", outcome.text)
         _tell(askers, outcome)
 
-    def failed(self, code: int, reason: str) -> None:
+    def failed(self, generation: int, code: int, reason: str) -> None:
         """The trial has failed; the generation that served goes on."""
         server = self._server
         text = f"the reload failed, generation {server.memory.current} goes on: {reason}"
         server.log.error(text)
         server.history.note("the reload failed", reason)
-        self._end(Outcome(code, text))
+        self._end(generation, Outcome(code, text))
 
     def promoted(self) -> None:
         """The first new child has proved itself; its generation serves from now on, the old children are replaced."""
@@ -117,14 +119,27 @@ class Reloads:
         if server.wish is not Wish.SERVE:
             self._stopped()
             return
-        if self.in_trial:
-            return
-        if self._since is not None and not self._old_ones_serve():
-            self._end(Outcome(0, f"reloaded: generation {server.memory.current} serves alone"))
-        if self._again:
+        if not self.in_trial and self._since is not None and not self._old_ones_serve():
+            current = server.memory.current
+            # With those of generations that were replaced themselves before they were alone.
+            for generation in [generation for generation in self._askers if generation <= current] or [current]:
+                self._end(generation, Outcome(0, f"reloaded: generation {current} serves alone"))
+        if self._again and (not self.in_trial or self._hangs()):
             self._again = False
             askers, self._next = self._next, []
             self._begin(askers)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `look` has something to do even if nothing happens: a trial may be seen to hang then."""
+        template = self._server.family.templates.get(self._server.wanted)
+        if not self._again or template is None or template.state is not TemplateState.IMPORTING:
+            return None
+        return template.since + HANGS
+
+    def _hangs(self) -> bool:
+        """Whether the trial that goes on has to give way; the policy ends it when it hears of the next."""
+        return self.deadline is not None and self._server.clock() >= self.deadline
 
     def _old_ones_serve(self) -> bool:
         current = self._server.memory.current
@@ -133,15 +148,16 @@ class Reloads:
             for child in self._server.family.children.values()
         )
 
-    def _end(self, outcome: Outcome) -> None:
-        self._since = None
-        self._server.notifier.ready(self._server.pid)
-        askers, self._askers = self._askers, []
-        _tell(askers, outcome)
+    def _end(self, generation: int, outcome: Outcome) -> None:
+        if not self.in_trial:
+            self._since = None
+            self._server.notifier.ready(self._server.pid)
+        _tell(self._askers.pop(generation, []), outcome)
 
     def _stopped(self) -> None:
         self._since, self._again = None, False
-        askers, self._askers, self._next = [*self._askers, *self._next], [], []
+        askers = [*chain.from_iterable(self._askers.values()), *self._next]
+        self._askers, self._next = {}, []
         _tell(askers, STOPPING)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from tricorn.control.messages import Outcome
 from tricorn.parent import relogging
 from tricorn.parent.facts import memory_facts, read_rows, taken
+from tricorn.parent.figures import Figures
 from tricorn.parent.generations import largest
-from tricorn.parent.memory_use import Figures
 from tricorn.parent.processes import ChildHandle
 from tricorn.parent.reloads import Reloads
 from tricorn.parent.server import Server

@@ -1,8 +1,8 @@
 """The trial of a new generation: its template imports, its first child (the canary) proves itself, then it is promoted.
 
 Any failure before that gives the candidate up and changes nothing. Ready is not proof enough: the canary has to answer a
-request, or to stand for a moment when there is none. Reloads that are asked for during a trial wait until it has ended,
-and then only the newest is tried: a storm of them costs no more than two.
+request, or to stand for a moment when there is none. Reloads that are asked for during a trial wait until it has ended
+(or is seen to hang in its import), and then only the newest is tried: a storm of them costs no more than two.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from tricorn.errors import StartError
 from tricorn.policy.census import Census, Child, ChildState, Template, TemplateState
 from tricorn.policy.counts import usable_template
 from tricorn.policy.memory import Memory, Tide
@@ -29,6 +30,8 @@ STANDS: Final = 1.0
 """Seconds that a canary without work has to be ready."""
 PROVEN: Final = 10.0
 """Seconds after which a canary that still works on its first requests is believed."""
+HANGS: Final = 10.0
+"""Seconds of import after which a trial gives way to a newer one: the mended code need not wait for the broken."""
 LOOK: Final = 0.1
 """Seconds between two looks at a canary that is ready: nobody tells that it has answered."""
 
@@ -42,6 +45,10 @@ def try_out(memory: Memory, census: Census) -> tuple[Memory, list[Order], float 
     candidate = memory.candidate
     if candidate is None:
         return memory, [], None
+    if census.wanted > candidate and any(_hangs(template, candidate, census.now) for template in census.templates):
+        memory, orders = give_up(memory, census, "its import hangs, and a newer one is asked for", StartError.exit_code)
+        memory, more, look = try_out(memory, census)
+        return memory, [*orders, *more], look
     canaries = [child for child in census.children if child.generation == candidate and not child.killed]
     ready = [child for child in canaries if child.state is ChildState.READY]
     if any(_is_proven(child, census.now) for child in ready):
@@ -56,6 +63,11 @@ def try_out(memory: Memory, census: Census) -> tuple[Memory, list[Order], float 
     if imported and not any(child.generation == candidate for child in census.children):
         return memory, [Spawn(candidate, 0, "the first child of a new generation")], None
     return memory, [], None
+
+
+def _hangs(template: Template, candidate: int, now: float) -> bool:
+    importing = template.state is TemplateState.IMPORTING and not template.killed
+    return template.generation == candidate and importing and now >= template.since + HANGS
 
 
 def _is_proven(canary: Child, now: float) -> bool:

@@ -2,10 +2,11 @@
 
 What Apache calls idle server maintenance, with its rules where they were good: too few idle units, and children are added
 1, 2, 4 ... 32 at a time; a starting child counts as idle; a calm second begins at 1 again. Where they were not: a step
-follows the last one as soon as that has arrived, not at the next tick; nobody is added beyond what is needed; resting
-children are recalled before any is forked; a surplus has to last before a child is rested, and longer each time that one
-was missed soon after; who leaves is outside every count, so it never stands in the way; at the limit the operator is told
-once a minute, and not once per life. Growth has to fit into the memory.
+follows the last one as soon as that has arrived, not at the next tick; nobody is added beyond what is needed (or beyond
+the band, when nothing is idle and the need cannot be seen); resting children are recalled before any is forked; a surplus
+has to last before a child is rested, and longer each time that one was missed soon after; who leaves is outside every
+count, so it never stands in the way; at the limit the operator is told once a minute, and not once per life. Growth has to
+fit into the memory.
 
 Only the target is decided here; `filling.py` makes the children follow it.
 """
@@ -56,7 +57,8 @@ def size(memory: Memory, census: Census, *, may_shrink: bool) -> Sized:
     counts = count(memory, census)
     if counts.band.is_fixed:
         full = counts.idle == 0 and len(counts.ready) >= target
-        return _at_limit(memory, census, counts) if full else Sized(memory)
+        # It cannot grow, but the operator wants to know when all of it is taken.
+        return _at_limit(memory, census, counts) if full else Sized(memory, watch=min(1, counts.idle))
     missing = counts.missing(target)
     if missing and target > least and census.memory is not None and census.memory.room(reserved=False) == 0:
         # Who died and has no room is not waited for: it is grown again when there is need and room.
@@ -101,6 +103,9 @@ def _grow(memory: Memory, census: Census, counts: Counts, lack: int, most: int) 
     if budget <= 0:
         return Sized(memory, deadline=steps[0][0] + SECOND)
     step = min(max(1, 2 * tide.step), MOST_A_SECOND)
+    if counts.idle == 0:
+        # How many clients wait cannot be seen, only that they do: the whole step, as far as the band may hold it.
+        needed = max(needed, counts.band.max_spare // unit)
     grown = min(needed, step, below, budget)
     if census.memory is not None:
         grown = min(grown, census.memory.room(reserved=True))

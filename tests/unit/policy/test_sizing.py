@@ -32,10 +32,10 @@ def test_enough_is_left_alone_and_watched() -> None:
     assert (decision.orders, decision.deadline, decision.watch) == ((), None, 2)
 
 
-def test_a_fixed_pool_is_neither_changed_nor_watched() -> None:
+def test_a_fixed_pool_is_never_changed_and_watched_only_to_tell_that_it_is_full() -> None:
     memory = replace(SERVING, target=2)
     decision = decide(memory, census(template(), child(0, taken=1), child(1)))
-    assert (decision.orders, decision.deadline, decision.watch) == ((), None, 0)
+    assert (decision.orders, decision.deadline, decision.watch) == ((), None, 1)
     full = decide(memory, census(template(), child(0, taken=1), child(1, taken=1)))
     assert full.orders == (AtLimit(children=2, units=2, taken=2),)
 
