@@ -66,9 +66,14 @@ class Told:
     error: str
 
     @property
-    def data(self) -> Any:
+    def document(self) -> Any:
         """The JSON object that `--json` asked for."""
         return json.loads(self.out)
+
+    @property
+    def data(self) -> Any:
+        """What was asked for, of that object."""
+        return self.document["data"]
 
 
 def tell(control: Path, *words: str, timeout: float = 40.0) -> Told:

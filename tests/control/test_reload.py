@@ -132,9 +132,9 @@ def test_the_mpm_can_change(site: Path) -> None:
 def test_a_reload_while_another_hangs_is_the_one_that_counts(launch: Start, site: Path) -> None:
     server = launch()
     server.log.wait_for(" serves ")
-    (site / "told.py").write_text("import time\ntime.sleep(30)\n")
+    (site / "told.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(30)\n")
     server.signal(signal.SIGHUP)
-    server.log.wait_for("generation 2 is tried out")
+    until((site / "begun").exists, "the import has begun")
     (site / "told.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'third']\n")
     server.signal(signal.SIGHUP)
     server.log.wait_for("one more reload follows")

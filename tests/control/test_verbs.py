@@ -125,7 +125,8 @@ def test_reload(serve: Serve, site: Path, control: Path) -> None:
         assert "nothing_of_that_name" in broken.error
         as_json = tell(control, "reload", "--json")
         assert as_json.code == 3
-        assert isinstance(as_json.data, dict)
+        assert as_json.document["code"] == 3
+        assert "nothing_of_that_name" in as_json.document["text"]
         seen = load.answered
         until(lambda: load.answered > seen + 50, "the old code goes on")
         assert status(control)["generation"] == 2
@@ -377,7 +378,7 @@ def test_winch_is_ignored(serve: Serve, control: Path) -> None:
 def test_a_verb_without_a_server(control: Path, words: tuple[str, ...]) -> None:
     done = tell(control, *words, "--json")
     assert done.code == 6, done
-    assert isinstance(done.data, dict)
+    assert done.document["code"] == 6
     assert str(control) in tell(control, *words).error
 
 

@@ -16,10 +16,11 @@ use serving::{Kind, Server, Shape, both, get, read_answer, rings, wait_until};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Deadlines so far away that a test which waits for one fails.
+/// Deadlines so far away that a test which waits for one fails. Clients that do not close are not waited for.
 fn patient() -> Timeouts {
     let long = Duration::from_secs(600);
-    Timeouts { header: Rate::fixed(long), keep_alive: long, ..Timeouts::default() }
+    let linger_silence = Duration::from_millis(50);
+    Timeouts { header: Rate::fixed(long), keep_alive: long, linger_silence, ..Timeouts::default() }
 }
 
 fn says_close(answer: &str) -> bool {

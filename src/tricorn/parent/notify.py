@@ -20,6 +20,8 @@ _RETRY: Final = 0.2
 """Seconds until a message is tried again for which there was no room."""
 _MOST_KEPT: Final = 16
 """Messages that are kept; beyond that the oldest is lost, since newer ones say what is the case now."""
+_STATUS_EVERY: Final = 1.0
+"""Seconds between two status lines."""
 _LONGEST_STATUS: Final = 400
 """Characters of the line that `systemctl status` shows."""
 _LONGEST_PERIOD: Final = 10**15
@@ -46,7 +48,8 @@ class Notifier:
         ours = meant in ("", str(os.getpid() if pid is None else pid))
         self._period = period / 1e6 if ours and period and self._speaks() else None
         self._petted: float | None = None
-        self._status = ""
+        self._status = self._status_told = ""
+        self._status_at: float | None = None
         self._unsent: deque[bytes] = deque(maxlen=_MOST_KEPT)
 
     def environment(self) -> dict[str, str]:
@@ -75,17 +78,18 @@ class Notifier:
         self.tell(f"MAINPID={pid}")
 
     def status(self, text: str) -> None:
-        """The line that `systemctl status` shows; sent when it has changed."""
-        line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())[:_LONGEST_STATUS]
-        if line != self._status:
-            self._status = line
-            self.tell(f"STATUS={line}")
+        """The line that `systemctl status` shows. `pet` sends it, if it has changed, and not more often than one reads."""
+        self._status = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())[:_LONGEST_STATUS]
 
     def watchdog_due(self, now: float) -> float | None:
-        """When `pet` is wanted next (monotonic seconds): twice a period, as sd_watchdog_enabled(3) advises."""
+        """When `pet` is wanted next (monotonic seconds): twice a period, as sd_watchdog_enabled(3) advises; or sooner, for
+        what is still to be sent.
+        """
         times = []
         if self._period is not None:
             times.append(now if self._petted is None else self._petted + self._period / 2)
+        if self._speaks() and self._status != self._status_told:
+            times.append(now if self._status_at is None else self._status_at + _STATUS_EVERY)
         if self._unsent:
             times.append(now + _RETRY)
         return min(times, default=None)
@@ -93,6 +97,9 @@ class Notifier:
     def pet(self, now: float) -> None:
         """Give the sign of life if it is due; also sends what could not be sent earlier. Called by a loop that turns."""
         self._flush()
+        if self._status != self._status_told and (self._status_at is None or now >= self._status_at + _STATUS_EVERY):
+            self._status_told, self._status_at = self._status, now
+            self.tell(f"STATUS={self._status}")
         if self._period is not None and (self._petted is None or now >= self._petted + self._period / 2):
             self._petted = now
             self._send(b"WATCHDOG=1")  # one that finds no room is not kept: the next one says the same

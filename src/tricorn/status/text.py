@@ -16,6 +16,11 @@ _HEADS: Final = ("slot", "gen", "pid", "state", "taken", "conn", "requests", "ag
 _TO_THE_LEFT: Final = frozenset({"state", "threads"})
 _LARGEST: Final = 2**63
 """Larger numbers are nonsense, and are shown as unknown."""
+_RELOAD: Final = {
+    "importing": "the application is being imported",
+    "canary": "its first child is being tried out",
+    "replacing": "old children are being replaced",
+}
 _NARROWEST: Final = 12
 """Characters that the last column has, at least."""
 
@@ -44,7 +49,7 @@ def decisions_text(decisions: Sequence[Any], width: int = WIDTH) -> str:
         if isinstance(decision, Mapping):
             at, what, reason = (plain(decision.get(key, "")) for key in ("at", "what", "reason"))
             text = f"{at}  {what}: {reason}" if reason else f"{at}  {what}"
-            lines += textwrap.wrap(text, max(width, 40), subsequent_indent=" " * (len(at) + 2)) or [""]
+            lines += textwrap.wrap(text, max(width, 40), subsequent_indent="    ") or [""]
     return "\n".join(lines) if lines else "Nothing was decided yet."
 
 
@@ -80,9 +85,11 @@ def _capacity(data: Mapping[str, Any]) -> list[str]:
 
 def _memory(data: Mapping[str, Any]) -> list[str]:
     parts = []
-    if data.get("used") is not None or data.get("limit") is not None:
-        limit = "no limit" if data.get("limit") is None else f"of {size(data.get('limit'))} allowed"
+    limit = "no limit" if data.get("limit") is None else f"of {size(data.get('limit'))} allowed"
+    if data.get("used") is not None:
         parts.append(f"{size(data.get('used'))} used, {limit}")
+    elif data.get("limit") is not None:
+        parts.append(f"not measured yet, {limit}")
     if data.get("pss") is not None:
         parts.append(f"PSS {size(data.get('pss'))}, RSS {size(data.get('rss'))}")
     if data.get("saved") is not None:
@@ -96,7 +103,8 @@ def _reload(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []
     generation, since = plain(data.get("generation", "?")), duration(data.get("since"))
-    return [f"to generation {generation}: {plain(data.get('state', '?'))}, for {since}"]
+    state = plain(data.get("state", "?"))
+    return [f"to generation {generation}, for {since}: {_RELOAD.get(state, state)}"]
 
 
 def _totals(data: Mapping[str, Any]) -> list[str]:

@@ -54,11 +54,19 @@ def test_the_life_of_a_server(manager: Manager, environ: dict[str, str]) -> None
     assert others == ["READY=1\nMAINPID=4711", "MAINPID=4712", "STOPPING=1"]
 
 
-def test_a_status_is_sent_when_it_has_changed(manager: Manager, environ: dict[str, str]) -> None:
+def test_a_status_is_sent_when_it_has_changed_and_once_a_second_at_most(
+    manager: Manager, environ: dict[str, str]
+) -> None:
     notifier = Notifier(environ)
-    for text in ("3 children", "3 children", "4\nchildren\x1b", "4 children", "x" * 1000):
+    assert notifier.watchdog_due(9.0) is None
+    for now, text in ((10.0, "3 children"), (12.0, "3 children"), (12.5, "4\nchildren\x1b"), (12.9, "x" * 1000)):
         notifier.status(text)
-    assert manager.heard() == ["STATUS=3 children", "STATUS=4 children", "STATUS=" + "x" * 400]
+        notifier.pet(now)
+    assert manager.heard() == ["STATUS=3 children", "STATUS=4 children"]
+    assert notifier.watchdog_due(13.0) == 13.5
+    notifier.pet(13.5)
+    assert manager.heard() == ["STATUS=" + "x" * 400]
+    assert notifier.watchdog_due(14.0) is None
 
 
 def test_the_watchdog_is_petted_twice_a_period(manager: Manager, environ: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ capacity  2 children of 8 threads (1 to 16 allowed); 3 of 16 threads taken;
           13 idle (band 8 to 24); at most 128
 memory    312 MiB used, of 1.6 GiB allowed; PSS 312 MiB, RSS 890 MiB;
           sharing saves 578 MiB; one more child takes 14.0 MiB
-reload    to generation 3: replacing, for 2s
+reload    to generation 3, for 2s: old children are being replaced
 so far    124,533 requests; 9,981 connections;
           children that ended: killed by SIGKILL (2)
 
@@ -48,6 +48,11 @@ def test_a_fixed_pool_of_processes_without_memory_figures() -> None:
     page = status_text(report(facts_))
     assert "capacity  2 children (fixed); 3 of 16 processes taken; 13 idle; at most 4" in page
     assert "memory" not in page
+
+
+def test_memory_before_it_was_measured() -> None:
+    page = status_text(report(facts(memory=MemoryFacts(1600 * MIB, None, None, None, None))))
+    assert "memory    not measured yet, of 1.6 GiB allowed\n" in page
 
 
 def test_what_is_missing_is_left_out() -> None:
@@ -89,6 +94,7 @@ def test_decisions() -> None:
     assert decisions_text(decisions) == (
         "2026-11-23T01:20:00Z  starts child 2: 3 of 8 threads are idle\n2026-11-23T01:20:01Z  starts nothing"
     )
+    assert decisions_text([decisions[0] | {"reason": "x " * 30}]).splitlines()[1].startswith("    x")
     assert decisions_text([]) == "Nothing was decided yet."
 
 
