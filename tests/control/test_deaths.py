@@ -104,7 +104,7 @@ def test_a_child_that_reached_its_limit_is_replaced_without_a_gap(start: Start) 
         return len(pids) > 3
 
     until(more_than_the_first, "children are replaced")
-    server.log.wait_for("leaves: max_connections_per_child is reached")
+    server.log.wait_for("is retired: max_connections_per_child is reached")
     until(lambda: len(server.child_pids()) == 2, "both places are taken")
     assert "ended unasked" not in server.log.text()
     assert "crashes" not in server.log.text()

@@ -129,18 +129,17 @@ def test_the_mpm_can_change(site: Path) -> None:
         assert ask(server, "/multi") == "False True"
 
 
-def test_a_reload_while_another_hangs_is_the_one_that_counts(launch: Start, site: Path) -> None:
-    server = launch()
-    server.log.wait_for(" serves ")
-    (site / "told.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(30)\n")
-    server.signal(signal.SIGHUP)
-    until((site / "begun").exists, "the import has begun")
-    (site / "told.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'third']\n")
-    server.signal(signal.SIGHUP)
-    server.log.wait_for("one more reload follows")
-    server.log.wait_for("its import hangs, and a newer one is asked for", timeout=20)
-    server.log.wait_for("reloaded: generation 3 serves")
-    until(lambda: ask(server, "/word") == "third" and len(server.processes()) == 4, "only the newest is left")
+def test_a_reload_while_another_hangs_is_the_one_that_counts(site: Path) -> None:
+    with make(site, "event") as server:
+        (site / "told.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(30)\n")
+        server.signal(signal.SIGHUP)
+        until((site / "begun").exists, "the import has begun")
+        (site / "told.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'third']\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("one more reload follows")
+        server.log.wait_for("its import hangs, and a newer one is asked for", timeout=20)
+        server.log.wait_for("reloaded: generation 3 serves")
+        until(lambda: ask(server, "/word") == "third" and len(server.processes()) == 4, "only the newest is left")
 
 
 def test_many_reloads_leak_nothing(start: Start) -> None:
