@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,21 @@ class Held:
             thread = threading.Thread(target=self._ask, args=(path,), daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def fill(self, units: int, path: str = "/hold") -> None:
+        """Send one after the other until so many are in the application; one that waits elsewhere is not waited for."""
+        deadline = time.monotonic() + 30
+        while (seen := len(self.begun())) < units:
+            assert time.monotonic() < deadline, f"{seen} of {units} units were taken by {len(self._threads)} requests"
+            self.add(1, path)
+            moment = time.monotonic() + 0.3
+            while len(self.begun()) == seen and time.monotonic() < moment:
+                time.sleep(0.01)
+
+    @property
+    def sent(self) -> int:
+        """How many were sent."""
+        return len(self._threads)
 
     def let_go(self) -> list[str]:
         """Open the gate; the answers of all."""

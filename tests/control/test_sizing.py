@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,21 +92,20 @@ def test_children_grow_with_the_load_up_to_the_limit_and_no_further(
     server = serve(*elastic(mpm))
     with Watch(control) as watch:
         with Held(server, site) as held:
-            held.add(3)
-            # Three are taken and two have to be idle, in whole children.
-            enough = -(-(3 + SPARE) // UNIT[mpm])
-            until(lambda: capacity(control)["taken"] == 3 and capacity(control)["idle"] >= SPARE, "two are spare again")
-            assert len(server.child_pids()) == enough
-            held.add(17)
-            until(lambda: len(held.begun()) == LIMIT, "all units are taken")
+            held.fill(3)
+            until(lambda: capacity(control)["taken"] >= 3 and capacity(control)["idle"] >= SPARE, "two are spare again")
+            # What is taken and two that have to be idle, in whole children, and no more than that.
+            assert len(server.child_pids()) <= -(-(held.sent + SPARE) // UNIT[mpm])
+            held.fill(LIMIT)
+            held.add(10)
             server.log.wait_for(AT_LIMIT)
             assert set(held.let_go()) == {"let go"}
-            assert len(held.answers) == 20, "those that waited are answered too"
+            assert len(held.answers) == held.sent, "those that waited are answered too"
         until(lambda: capacity(control)["taken"] == 0, "all is idle")
         with Held(server, site) as held:
             (site / "begun").unlink()
-            held.add(12)
-            until(lambda: len(held.begun()) == LIMIT, "all units are taken again")
+            held.fill(LIMIT)
+            held.add(4)
             assert set(held.let_go()) == {"let go"}
     assert max(seen["capacity"]["units"] for seen in watch.seen) == LIMIT
     assert max(len(seen["children"]) for seen in watch.seen) == LIMIT // UNIT[mpm]
@@ -125,8 +123,7 @@ def test_children_shrink_after_the_load_and_nobody_notices(serve: Serve, site: P
     )
     server = serve(*elastic(mpm), application="both")
     with Held(server, site) as held:
-        held.add(LIMIT)
-        until(lambda: len(held.begun()) == LIMIT, "all units are taken")
+        held.fill(LIMIT)
     first = server.log.mark()
     with Load(server, 1, pace=0.02) as load:
         # One client, and at most four idle: the units of that many children.
@@ -150,16 +147,15 @@ def test_a_new_child_is_there_long_before_the_application_could_be_imported_agai
     options = ("--start-servers", "2", f"--min-spare-{spare}", "1", f"--max-spare-{spare}", "3", *one)
     server = serve(*options, "--max-request-workers", "4", environment={"IMPORT_SECONDS": "2"})
     with Held(server, site) as held:
-        held.add(2)
-        until(lambda: len(held.begun()) == 2, "no capacity is spare")
+        held.fill(2)
         gone = max(at for at, _ in held.begun())
-        child = ask(server, "/")
-        answered = time.time()
-        assert int(child) not in {pid for _, pid in held.begun()}
+        held.fill(3)
         assert held.answers == [], "the others were still held"
-        grown = server.log.wait_for_match(rf"(\S+)Z .*pid={child}: .*")
+        *_, (answered, newcomer) = sorted(held.begun())
+        assert newcomer not in {pid for at, pid in held.begun() if at < answered}
+        grown = server.log.wait_for_match(rf"pid={newcomer}: .*")
         print(
-            f"{mpm}: answered by a new child {1000 * (answered - gone):.0f} ms after the last spare one was taken: {grown[0]}"
+            f"{mpm}: in a new child {1000 * (answered - gone):.0f} ms after the last spare unit was taken: {grown[0]}"
         )
         assert set(held.let_go()) == {"let go"}
     assert len((site / "imported").read_text().splitlines()) == 1, "nobody imported it again"
@@ -170,8 +166,8 @@ def test_a_fixed_pool_stays_as_it_is(serve: Serve, site: Path, control: Path, mp
     units = 2 * UNIT[mpm]
     before = server.child_pids()
     with Watch(control) as watch, Held(server, site) as held:
-        held.add(units + 3)
-        until(lambda: len(held.begun()) == units, "all units are taken")
+        held.fill(units)
+        held.add(3)
         seen = len(watch.seen)
         until(lambda: len(watch.seen) > seen + 5, "it was looked at often")
         assert set(held.let_go()) == {"let go"}
@@ -193,24 +189,23 @@ def test_ttin_and_ttou_move_the_limit_by_one_child(serve: Serve, control: Path, 
     assert "ended unasked" not in server.log.text()
 
 
-def test_ttin_lets_a_server_at_its_limit_grow(serve: Serve, site: Path, mpm: str) -> None:
+def test_ttin_lets_a_server_at_its_limit_grow(serve: Serve, site: Path, control: Path, mpm: str) -> None:
     server = serve(*elastic(mpm))
     with Held(server, site) as held:
-        held.add(LIMIT + 1)
-        until(lambda: len(held.begun()) == LIMIT, "all units are taken")
+        held.fill(LIMIT)
         server.signal(signal.SIGTTIN)
-        until(lambda: len(held.begun()) == LIMIT + 1, "there is room for one more")
+        until(lambda: capacity(control)["units"] == LIMIT + UNIT[mpm], "there is room for more")
+        held.fill(LIMIT + 1)
         assert set(held.let_go()) == {"let go"}
 
 
 def test_resize_moves_the_limit(serve: Serve, site: Path, control: Path, mpm: str) -> None:
     server = serve(*elastic(mpm))
     with Held(server, site) as held:
-        held.add(20)
-        until(lambda: len(held.begun()) == LIMIT, "all units are taken")
+        held.fill(LIMIT)
         done = tell(control, "resize", "--max", "12")
         assert done.code == 0, done
-        until(lambda: len(held.begun()) == 12, "there is room for four more")
+        held.fill(12)
         assert capacity(control)["max_request_workers"] == 12
         assert set(held.let_go()) == {"let go"}
 

@@ -9,44 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tricorn._engine import BlockingDriver, EngineSettings, Scoreboard, Wsgi
-
-RATE = (10.0, None, None)
-
-
-def _settings(error_log: int, access_log: int | None, spool: Path) -> EngineSettings:
-    return EngineSettings(
-        limit_request_line=8190,
-        limit_request_fields=100,
-        limit_request_field_size=8190,
-        limit_request_head=65536,
-        limit_request_body=0,
-        requests_per_connection=0,
-        header_timeout=RATE,
-        body_timeout=RATE,
-        response_timeout=RATE,
-        keep_alive_timeout=5.0,
-        spool_directory=os.fspath(spool),
-        request_memory=65536,
-        response_memory=65536,
-        response_limit=1 << 30,
-        max_connections_per_child=0,
-        max_requests_per_child=0,
-        max_open_connections=10,
-        server_header="",
-        error_log_fd=error_log,
-        log_level="info",
-        log_name="child=0",
-        access_log_fd=access_log,
-        access_log_format="%r %s",
-    )
-
-
-def _application(environ: dict[str, object], start_response: object) -> list[bytes]:
-    del environ
-    assert callable(start_response)
-    start_response("200 OK", [("Content-Length", "2")])
-    return [b"ok"]
+from tests.unit.child.engine import board, engine_settings, gateway
+from tricorn._engine import BlockingDriver
 
 
 def _exchange(address: tuple[str, int], request: bytes) -> bytes:
@@ -69,13 +33,10 @@ def test_replacing_the_descriptors_reopens_both_logs(tmp_path: Path) -> None:
         return os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     error_log, access_log = opened("error.1"), opened("access.1")
-    board = Scoreboard(1, 1)
-    board.claim(0, os.getpid(), 1)
-    gateway = Wsgi(_application, multithread=False, multiprocess=False, script_name="", errors=None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-        settings = _settings(error_log, access_log, tmp_path)
-        driver = BlockingDriver(gateway, [listener.fileno()], settings, board, 0, 1)
+        settings = engine_settings(error_log, access_log, tmp_path)
+        driver = BlockingDriver(gateway(), [listener.fileno()], settings, board(), 0, 1)
         thread = threading.Thread(target=driver.run, args=(0,), daemon=True)
         thread.start()
         try:
@@ -113,10 +74,9 @@ def test_a_descriptor_that_is_not_open_is_refused(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     os.close(write)
-    gateway = Wsgi(_application, multithread=False, multiprocess=False, script_name="", errors=None)
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         pytest.raises(ValueError, match=f"error_log_fd: {write} is not an open descriptor"),
     ):
         # The listener may have been given the number that was closed first.
-        BlockingDriver(gateway, [listener.fileno()], _settings(write, None, tmp_path), Scoreboard(1, 1), 0, 1)
+        BlockingDriver(gateway(), [listener.fileno()], engine_settings(write, None, tmp_path), board(), 0, 1)

@@ -1,0 +1,57 @@
+"""What tests need to run a driver of the engine in their own process: settings and an application."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tricorn._engine import EngineSettings, Scoreboard, Wsgi
+
+RATE = (10.0, None, None)
+
+
+def engine_settings(error_log: int, access_log: int | None, spool: Path) -> EngineSettings:
+    return EngineSettings(
+        limit_request_line=8190,
+        limit_request_fields=100,
+        limit_request_field_size=8190,
+        limit_request_head=65536,
+        limit_request_body=0,
+        requests_per_connection=0,
+        header_timeout=RATE,
+        body_timeout=RATE,
+        response_timeout=RATE,
+        keep_alive_timeout=5.0,
+        spool_directory=os.fspath(spool),
+        request_memory=65536,
+        response_memory=65536,
+        response_limit=1 << 30,
+        max_connections_per_child=0,
+        max_requests_per_child=0,
+        max_open_connections=10,
+        server_header="",
+        error_log_fd=error_log,
+        log_level="info",
+        log_name="child=0",
+        access_log_fd=access_log,
+        access_log_format="%r %s",
+    )
+
+
+def application(environ: dict[str, object], start_response: object) -> list[bytes]:
+    del environ
+    assert callable(start_response)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def gateway() -> Wsgi:
+    """Calls `application`."""
+    return Wsgi(application, multithread=False, multiprocess=False, script_name="", errors=None)
+
+
+def board() -> Scoreboard:
+    """One child with one thread, starting."""
+    made = Scoreboard(1, 1)
+    made.claim(0, os.getpid(), 1)
+    return made
