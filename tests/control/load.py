@@ -28,7 +28,7 @@ from tricorn.testing import Server
 
 PATIENCE = 20.0
 """Seconds without an answer after which a request is lost."""
-MEAN_OF_A_CONNECTION = 60
+STAY = 60
 """Requests on one connection, in the mean, until the client itself asks for its end: so that new children get their share."""
 
 
@@ -50,11 +50,12 @@ class Interrupted(Exception):  # noqa: N818 - no error of this program
 class Client(threading.Thread):
     """One client of one server, with at most one connection at a time."""
 
-    def __init__(self, address: tuple[str, int], seed: int, *, pace: float = 0.0) -> None:
+    def __init__(self, address: tuple[str, int], seed: int, *, pace: float, stay: int) -> None:
         super().__init__(name=f"client-{seed}", daemon=True)
         self._address = address
         self._seed = seed
         self._pace = pace
+        self._stay = stay
         self._chance = random.Random(seed)
         self._end: socket.socket | None = None
         self._pending = b""
@@ -131,7 +132,7 @@ class Client(threading.Thread):
         """The method, the segments to send, and how the answer must begin."""
         chance = self._chance
         wait = f"&{chance.randint(1, 4)}" if chance.random() < 0.2 else ""
-        fields = "Host: here\r\n" + ("Connection: close\r\n" if chance.random() < 1 / MEAN_OF_A_CONNECTION else "")
+        fields = "Host: here\r\n" + ("Connection: close\r\n" if chance.random() < 1 / self._stay else "")
         if chance.random() < 0.6:
             return "GET", [f"GET /?{name}{wait} HTTP/1.1\r\n{fields}\r\n".encode()], _expected(name, b"")
         body = chance.randbytes(chance.choice([1, 100, 3000, 20000]))
@@ -199,8 +200,9 @@ def _unacknowledged(end: socket.socket) -> int:
 class Load:
     """Several clients at once, as a context manager: leaving it ends them."""
 
-    def __init__(self, server: Server, clients: int, *, pace: float = 0.0) -> None:
-        self.clients = [Client(server.address, seed, pace=pace) for seed in range(clients)]
+    def __init__(self, server: Server, clients: int, *, pace: float = 0.0, stay: int = STAY) -> None:
+        """`pace`: seconds between an answer and the next request; `stay`: requests on one connection, in the mean."""
+        self.clients = [Client(server.address, seed, pace=pace, stay=stay) for seed in range(clients)]
 
     def __enter__(self) -> Self:
         for client in self.clients:

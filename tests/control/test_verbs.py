@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -135,7 +135,8 @@ def test_reload(serve: Serve, site: Path, control: Path) -> None:
 
 def test_reload_of_a_child_that_crashes_at_its_first_request(serve: Serve, site: Path, control: Path) -> None:
     server = serve()
-    with Load(server, CLIENTS, pace=PACE) as load:
+    # As many clients as there are children, and on new connections again and again: one of them finds the newcomer.
+    with Load(server, 3, stay=3) as load:
         until(lambda: load.answered > 50, "it is asked")
         (site / "counted.py").write_text("import os\ndef application(environ, start_response):\n    os._exit(7)\n")
         done = tell(control, "reload")
@@ -143,7 +144,7 @@ def test_reload_of_a_child_that_crashes_at_its_first_request(serve: Serve, site:
         seen = load.answered
         until(lambda: load.answered > seen + 50, "the old code goes on")
     # The canary costs what it was asked before it died, and nothing more.
-    assert len(load.lost) <= CLIENTS
+    assert len(load.lost) <= 3
     assert "exit code 7" in server.log.text()
 
 
@@ -233,7 +234,8 @@ def reopens(serve: Serve, site: Path, tmp_path: Path, ask_for_it: Callable[[Serv
     )
     server = serve("--access-log", str(access), "--log-level", "debug", log=error)
     before = server.child_pids()
-    with Load(server, CLIENTS, pace=PACE):
+    # One client for each child, since under prefork the others would never have their turn.
+    with Load(server, 3, pace=PACE):
         until(lambda: access.exists() and len(access.read_text().splitlines()) > 20, "lines come")
         until(lambda: "says" in error.read_text(), "lines come")
         error.rename(logs / "error.1")
@@ -246,7 +248,6 @@ def reopens(serve: Serve, site: Path, tmp_path: Path, ask_for_it: Callable[[Serv
             said = [line for line in error.read_text().splitlines() if "says" in line]
             return all(any(pid in line for line in said) for pid in pids)
 
-        # The clients renew their connections now and then, so that every child has its turn.
         until(all_write, "the children that were there before write to the new file", timeout=30)
         until(lambda: len(access.read_text().splitlines()) > 20, "lines come")
     assert server.child_pids() == before
@@ -258,7 +259,7 @@ def reopens(serve: Serve, site: Path, tmp_path: Path, ask_for_it: Callable[[Serv
     assert server.wait() == 0
     assert "has stopped" in error.read_text()
     if server.mpm == "event":
-        assert "retired with" in error.read_text(), "the engine writes there as well"
+        assert re.search(r" with \d+ connections", error.read_text()), "the engine writes there as well"
     journal = [line.split()[0] for line in (site / "journal").read_text().splitlines()]
     text = (logs / "access.1").read_text() + access.read_text()
     missing = [name for name in journal if f"?{name} " not in text and f"?{name}&" not in text]
@@ -380,17 +381,3 @@ def test_a_verb_without_a_server(control: Path, words: tuple[str, ...]) -> None:
     assert done.code == 6, done
     assert done.document["code"] == 6
     assert str(control) in tell(control, *words).error
-
-
-def test_a_client_that_hangs_keeps_nobody_waiting(serve: Serve, control: Path) -> None:
-    import socket
-
-    serve()
-    with ExitStack() as stack:
-        for _ in range(40):
-            end = stack.enter_context(socket.socket(socket.AF_UNIX))
-            end.connect(str(control))
-            end.sendall(b'{"verb": ')
-        began = time.monotonic()
-        until(lambda: tell(control, "status").code == 0, "the server has time for others", timeout=30)
-        assert time.monotonic() - began < 25
