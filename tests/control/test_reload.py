@@ -130,7 +130,7 @@ def test_the_mpm_can_change(site: Path) -> None:
 
 
 def test_a_reload_while_another_hangs_is_the_one_that_counts(site: Path) -> None:
-    with make(site, "event") as server:
+    with Server("told", options=("--workers", "2"), directory=site) as server:
         (site / "told.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(30)\n")
         server.signal(signal.SIGHUP)
         until((site / "begun").exists, "the import has begun")
