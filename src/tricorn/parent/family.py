@@ -96,7 +96,9 @@ class Family:
                         processes.forked(child, pid, None)
                 case Ready():
                     if child.state in (ChildState.STARTING, ChildState.RESTING):
+                        waited = self._clock() - child.since
                         self._enter_child(child, ChildState.READY)
+                        self.log.named(child.name).debug(f"serves, {waited * 1000:.0f} ms after it was asked to")
                 case Asked(reason):
                     if not child.asked:
                         child.asked = reason[:_LONGEST_REASON]
