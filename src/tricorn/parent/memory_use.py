@@ -23,6 +23,8 @@ from tricorn.parent.figures import Figures, of_control_group, of_process
 _ROUND: Final = 10.0
 """Seconds in which everybody is measured once, ordinarily."""
 _ROUND_WHEN_TIGHT: Final = 1.0
+_HALF_LIFE: Final = 60.0
+"""Seconds in which half of what was learnt from a child that is gone is forgotten: its successor may grow as large."""
 _TIGHT: Final = 0.8
 """Share of the limit from which on figures have to be fresh."""
 _FIRST: Final = 0.25
@@ -79,6 +81,7 @@ class Meter:
         self._rests_until = 0.0
         self._round = _ROUND
         self._child = _LEAST_CHILD
+        self._learnt = clock()
         self._bound: int | None = None
         """What the whole control group takes, when that is needed to make estimates better."""
         self._works = sys.platform == "linux"
@@ -149,7 +152,7 @@ class Meter:
             if now - began > _BUDGET:
                 break
         self._rests_until = now + _REST * (now - began)
-        self._learn()
+        self._learn(now)
         self._pace(limit)
         self._schedule()
 
@@ -193,8 +196,8 @@ class Meter:
         entry.interval = min(entry.interval * 2, self._round)
         entry.due = now + entry.interval
 
-    def _learn(self) -> None:
-        """What a child takes: as much as the largest one. Kept while there is none, for the next one to be predicted."""
+    def _learn(self, now: float) -> None:
+        """What a child takes: as much as the largest one there is, or was not long ago. Kept while there is none."""
         costs = [
             entry.figures.pss if entry.figures.uss is None else entry.figures.uss
             for entry in self._entries.values()
@@ -202,7 +205,10 @@ class Meter:
         ]
         if not costs:
             return
-        cost = max(costs)
+        # An estimate is not worth remembering: the next one is made from more figures.
+        remembered = 0.0 if self.estimates else self._child * 0.5 ** ((now - self._learnt) / _HALF_LIFE)
+        self._learnt = now
+        cost = max(*costs, int(remembered))
         self._bound = of_control_group(self._root) if self.estimates else None
         if self._bound is not None:
             # An estimate cannot know how much of the template's memory the children have parted from it; the kernel's

@@ -84,6 +84,7 @@ def _fork(memory: Memory, census: Census, counts: Counts, wanted: int, reason: s
                 memory, told = no_room(memory, census)
             # Nobody else would serve, or be replaced, if not one child were forked in any case.
             alone = counts.alive + len(counts.old) == 0 or (len(counts.old) == 1 and counts.alive == 0)
+            alone = alone or (counts.alive == 1 and memory.replacing is not None)
             missing = max(room, 1 if alone else 0)
     held = {child.slot for child in census.children if child.generation == memory.current}
     free = [slot for slot in range(census.shapes[memory.current].slots) if slot not in held]

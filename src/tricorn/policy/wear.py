@@ -16,6 +16,8 @@ from tricorn.policy.counts import Counts, born, can_fork, count, name_of
 from tricorn.policy.memory import Memory, Replacement
 from tricorn.policy.orders import Retire
 
+LAST_LIVES: Final = 2.0
+"""Seconds that a child which serves alone lives at least, however much memory it takes: else none would ever serve."""
 DRAIN: Final = 5.0
 """Seconds that the next replacement waits for the child that was replaced last to be gone."""
 JITTER: Final = 0.1
@@ -87,6 +89,7 @@ def _go_on(memory: Memory, census: Census, counts: Counts, replacing: Replacemen
 def _candidates(counts: Counts, census: Census) -> Iterator[tuple[tuple[int, float], int, int, str]]:
     """Everyone who is to be replaced: urgency (less is sooner), generation, slot, reason."""
     shape = census.shapes[counts.ready[0].generation] if counts.ready else None
+    too_much = _too_much(census) if len(counts.ready) == 1 else ""
     for child in counts.ready:
         if shape is None:
             continue
@@ -94,6 +97,8 @@ def _candidates(counts: Counts, census: Census) -> Iterator[tuple[tuple[int, flo
         if shape.child_memory and child.memory is not None and child.memory > shape.child_memory:
             reason = f"it has {mebibytes(child.memory)} of its own, max_child_memory is {mebibytes(shape.child_memory)}"
             yield (0, -float(child.memory)), child.generation, child.slot, reason
+        elif too_much and census.now >= born(child) + LAST_LIVES:
+            yield (0, 0.0), child.generation, child.slot, f"{too_much}, and this child serves alone"
         elif child.asked:
             yield (1, born(child)), child.generation, child.slot, child.asked
         elif over is not None and census.now >= over:
@@ -116,12 +121,19 @@ def _shed(memory: Memory, census: Census, counts: Counts) -> Worn | None:
         return None
     largest = max(chosen, key=lambda child: (child.memory or 0, born(child), name_of(child)))
     name = name_of(largest)
-    own = "" if largest.memory is None else f", of which this child has {mebibytes(largest.memory)}"
-    used, limit = mebibytes(facts.used), mebibytes(facts.limit)
-    reason = f"the server uses {used}{own}; memory_limit is {limit}"
+    own = "" if largest.memory is None else f"; this child has {mebibytes(largest.memory)} of that"
+    reason = f"{_too_much(census)}{own}"
     replacing = memory.replacing if memory.replacing is None or memory.replacing.name != name else None
     memory = replace(memory, shedding=name, replacing=replacing)
     return Worn(memory, (Retire(*name, reason),))
+
+
+def _too_much(census: Census) -> str:
+    """How much too much memory is used; empty when it is not."""
+    facts = census.memory
+    if facts is None or facts.used <= facts.limit:
+        return ""
+    return f"the server uses {mebibytes(facts.used)} of memory_limit {mebibytes(facts.limit)}"
 
 
 def life_over(child: Child, census: Census) -> float | None:

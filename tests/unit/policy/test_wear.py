@@ -87,7 +87,7 @@ def test_over_the_limit_the_largest_goes_and_its_successor_waits_for_room() -> N
     members = (child(0, memory=30 * MIB), child(1, memory=50 * MIB), template())
     over = MemoryFacts(limit=100 * MIB, used=101 * MIB, child=20 * MIB, reserve=0)
     first = decide(SERVING, census(*members, memory=over))
-    reason = "the server uses 101.0 MiB, of which this child has 50.0 MiB; memory_limit is 100.0 MiB"
+    reason = "the server uses 101.0 MiB of memory_limit 100.0 MiB; this child has 50.0 MiB of that"
     assert first.orders == (Retire(1, 1, reason), NoRoom(over))
     drains = (child(0, memory=30 * MIB), child(1, DRAINING, since=1.0), template())
     assert decide(first.memory, census(*drains, memory=over)).orders == ()
@@ -102,3 +102,16 @@ def test_nobody_serves_so_one_is_forked_in_any_case() -> None:
     over = MemoryFacts(limit=100, used=101, child=10, reserve=0)
     orders = decide(SERVING, census(template(), memory=over)).orders
     assert [type(order) for order in orders] == [NoRoom, Spawn]
+
+
+def test_a_child_that_serves_alone_is_replaced_when_it_takes_too_much_room_or_not() -> None:
+    memory, one = replace(SERVING, target=1), shape(replace(FIXED, start=1, least=1, most=1))
+    tight = MemoryFacts(limit=100, used=150, child=100, reserve=10)
+    alone = child(0, memory=140, born=-10.0)
+    decision = decide(memory, census(template(), alone, memory=tight, shape=one))
+    spawned = [order for order in decision.orders if isinstance(order, Spawn)]
+    assert [order.reason.endswith("and this child serves alone") for order in spawned] == [True]
+    served = decide(decision.memory, census(template(), alone, child(1, memory=1), memory=tight, shape=one))
+    assert [order.slot for order in served.orders if isinstance(order, Retire)] == [0]
+    young = decide(memory, census(template(), child(0, memory=140, born=99.0), memory=tight, shape=one, now=100.0))
+    assert not [order for order in young.orders if isinstance(order, Spawn)], "else none would ever serve"
