@@ -113,6 +113,8 @@ class EngineSettings:
         max_connections_per_child: int,
         max_requests_per_child: int,
         max_open_connections: int,
+        max_queued_requests: int,
+        max_queue_time: float,
         server_header: str,
         error_log_fd: int,
         log_level: str,
@@ -129,6 +131,10 @@ class EngineSettings:
         and are duplicated. One byte is written to `bell_fd` when `max_connections_per_child` or `max_requests_per_child`
         (0 is no bound) is reached; see `BlockingDriver.worn`. For `spare_bell_fd` see `Scoreboard.watch_spare`; all
         children may share it.
+
+        `max_open_connections`, `max_queued_requests` and `max_queue_time` (seconds, 0 is for ever) concern the reactor only.
+        A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
+        while it waited is dropped.
         """
 
 @final

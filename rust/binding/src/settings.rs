@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::connection::Protocol;
-use engine::drive::{Context, Orders, Spool, Wear};
+use engine::drive::{Context, Orders, QueueBounds, Spool, Wear};
 use engine::limits::Limits;
 use engine::log::{AccessLog, ErrorLog, Format, Level};
 use engine::scoreboard::OwnRow;
@@ -23,6 +23,7 @@ pub(crate) struct EngineSettings {
     protocol: Arc<Protocol>,
     spool: Spool,
     open_connections: usize,
+    queue: QueueBounds,
     connections_per_child: u64,
     requests_per_child: u64,
     error_log_fd: RawFd,
@@ -39,7 +40,7 @@ impl EngineSettings {
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
         spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_requests_per_child, max_open_connections, server_header, error_log_fd, log_level, log_name, access_log_fd,
+        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_header, error_log_fd, log_level, log_name, access_log_fd,
         access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
@@ -60,6 +61,8 @@ impl EngineSettings {
         max_connections_per_child: u64,
         max_requests_per_child: u64,
         max_open_connections: usize,
+        max_queued_requests: usize,
+        max_queue_time: f64,
         server_header: String,
         error_log_fd: RawFd,
         log_level: &str,
@@ -101,6 +104,7 @@ impl EngineSettings {
             protocol: Arc::new(Protocol { limits, timeouts, server }),
             spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
             open_connections: max_open_connections,
+            queue: QueueBounds { requests: max_queued_requests, time: seconds("max_queue_time", max_queue_time)? },
             connections_per_child: max_connections_per_child,
             requests_per_child: max_requests_per_child,
             error_log_fd,
@@ -129,6 +133,7 @@ impl EngineSettings {
             protocol: Arc::clone(&self.protocol),
             spool: self.spool.clone(),
             open_connections: self.open_connections,
+            queue: self.queue,
             error_log,
             access_log,
             row,

@@ -35,6 +35,8 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         max_connections_per_child=_share(settings.capacity.max_connections_per_child),
         max_requests_per_child=_share(settings.capacity.max_requests_per_child),
         max_open_connections=settings.capacity.max_open_connections,
+        max_queued_requests=settings.capacity.max_queued_requests,
+        max_queue_time=settings.capacity.max_queue_time,
         server_header=settings.gateway.server_header,
         error_log_fd=heritage.logs.error,
         log_level=settings.logs.log_level.value,

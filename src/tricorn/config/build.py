@@ -121,6 +121,7 @@ def capacity_of(values: Resolution, cpus: int) -> Capacity:
     threads = values.value(capacity.THREADS_PER_CHILD)
     found = sizes(values.mpm, cpus, threads, asked_of(values, values.mpm))
     most = found.limit.value // threads
+    holds_requests = values.mpm is Mpm.EVENT
     least = most if found.fixed else in_children(found.min_spare.value, threads)
     return Capacity(
         start=found.start.value,
@@ -131,7 +132,9 @@ def capacity_of(values: Resolution, cpus: int) -> Capacity:
         threads_per_child=threads,
         max_connections_per_child=values.value(children.MAX_CONNECTIONS_PER_CHILD),
         max_requests_per_child=values.value(children.MAX_REQUESTS_PER_CHILD),
-        max_open_connections=values.value(capacity.MAX_OPEN_CONNECTIONS) if values.mpm is Mpm.EVENT else threads,
+        max_open_connections=values.value(capacity.MAX_OPEN_CONNECTIONS) if holds_requests else threads,
+        max_queued_requests=values.value(capacity.MAX_QUEUED_REQUESTS) if holds_requests else 0,
+        max_queue_time=values.value(capacity.MAX_QUEUE_TIME) if holds_requests else 0.0,
     )
 
 

@@ -114,6 +114,11 @@ class Capacity:
     """Requests after which a child is replaced, before its own share is drawn; 0 is never."""
     max_open_connections: int
     """event: connections one child holds at once at most; prefork and worker: equal to `threads_per_child`."""
+    max_queued_requests: int
+    """event: complete requests that wait for a thread of one child at most; beyond, they are answered with 503. In the
+    others none wait, and this and the next are 0."""
+    max_queue_time: float
+    """event: how long each may wait before it is answered with 503; 0 is for ever."""
 
 
 @dataclass(frozen=True, slots=True)

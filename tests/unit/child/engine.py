@@ -29,6 +29,8 @@ def engine_settings(error_log: int, access_log: int | None, spool: Path) -> Engi
         max_connections_per_child=0,
         max_requests_per_child=0,
         max_open_connections=10,
+        max_queued_requests=10,
+        max_queue_time=0,
         server_header="",
         error_log_fd=error_log,
         log_level="info",

@@ -33,6 +33,8 @@ BAD_TEXTS = {
     "max_request_workers": ["0", "8388609", "8K"],
     "threads_per_child": ["0", "4097"],
     "max_open_connections": ["0", "1000001"],
+    "max_queued_requests": ["0", "1000001"],
+    "max_queue_time": ["-1", "86401", "never"],
     "max_connections_per_child": ["-1", "4294967296"],
     "max_requests_per_child": ["-1", "4294967296", "never"],
     "max_child_lifetime": ["-1", "366d", "31536001"],

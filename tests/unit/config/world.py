@@ -84,6 +84,8 @@ SAMPLES: Mapping[str, Sample] = {
     "max_request_workers": Sample("80", "80", lambda s: s.capacity.most, 10),
     "threads_per_child": Sample("5", "5", lambda s: s.capacity.threads_per_child, 5),
     "max_open_connections": Sample("99", "99", lambda s: s.capacity.max_open_connections, 99),
+    "max_queued_requests": Sample("77", "77", lambda s: s.capacity.max_queued_requests, 77),
+    "max_queue_time": Sample("1500ms", "1.5", lambda s: s.capacity.max_queue_time, 1.5),
     "max_connections_per_child": Sample("1000", "1000", lambda s: s.capacity.max_connections_per_child, 1000),
     "max_requests_per_child": Sample("1000", "1000", lambda s: s.capacity.max_requests_per_child, 1000),
     "max_child_lifetime": Sample("2h", '"2h"', lambda s: s.lifecycle.max_child_lifetime, 7200.0),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::duty::Orders;
+use super::overload::QueueBounds;
 use super::wear::Wear;
 use crate::connection::Protocol;
 use crate::log::{AccessLog, ErrorLog};
@@ -31,6 +32,8 @@ pub struct Context {
     pub spool: Spool,
     /// Connections that the reactor holds open at once at most. Directive: `max_open_connections`.
     pub open_connections: usize,
+    /// How many complete requests may wait for a thread of the reactor, and for how long.
+    pub queue: QueueBounds,
     /// Lines for the operator.
     pub error_log: ErrorLog,
     /// Lines for answered requests, when there is an access log.

@@ -12,6 +12,7 @@ mod body;
 mod context;
 mod duty;
 mod exchange;
+mod overload;
 mod reactor;
 mod ready;
 mod role;
@@ -24,6 +25,7 @@ pub use body::Body;
 pub use context::{Context, Spool};
 pub use duty::{Duty, Orders};
 pub use exchange::{Exchange, Gone, Queued};
+pub use overload::QueueBounds;
 pub use role::ReactorDriver;
 pub use wear::{Wear, Worn};
 

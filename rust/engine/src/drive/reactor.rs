@@ -23,6 +23,7 @@ use super::accept::{EXHAUSTED_REST, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
+use crate::http::Reject;
 use crate::log::Level;
 use crate::net::{Accepted, Listeners};
 
@@ -71,6 +72,14 @@ enum Accepting {
     Shut,
 }
 
+/// How long a turn may wait for something to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    None,
+    Until(Instant),
+    Endless,
+}
+
 /// See the module's first lines. Belongs to whoever holds the listener's role.
 #[derive(Debug)]
 pub(super) struct Reactor {
@@ -115,9 +124,22 @@ impl Reactor {
         self.duty == Duty::Leaving && self.places.is_empty()
     }
 
-    /// Requests that have become complete since the last call, in order.
-    pub(super) fn take_complete(&mut self) -> std::vec::Drain<'_, Away> {
-        self.complete.drain(..)
+    /// Whether requests have become complete that nobody has taken or refused.
+    pub(super) fn has_complete(&self) -> bool {
+        !self.complete.is_empty()
+    }
+
+    /// The first of them, in order, at most so many.
+    pub(super) fn take_complete(&mut self, most: usize) -> std::vec::Drain<'_, Away> {
+        let count = self.complete.len().min(most);
+        self.complete.drain(..count)
+    }
+
+    /// Refuses all that are left of them.
+    pub(super) fn refuse_complete(&mut self, reject: &Reject, now: Instant, context: &Context) {
+        for away in std::mem::take(&mut self.complete) {
+            self.turn_away(away, reject, now, context);
+        }
     }
 
     /// When `turn` has something to do even if nothing happens; None is never.
@@ -130,12 +152,14 @@ impl Reactor {
         [accepting, deadline].into_iter().flatten().min()
     }
 
-    /// Waits until something happens (not at all if `wait` is false, or if something is left to do), and does it.
-    pub(super) fn turn(&mut self, wait: bool, context: &Context) -> io::Result<()> {
-        let timeout = if !wait || !self.again.is_empty() || self.accepting == Accepting::Pending {
-            Some(Duration::ZERO)
-        } else {
-            self.next_due().map(|due| due.saturating_duration_since(Instant::now()))
+    /// Waits as long as `patience` says until something happens (not at all if something is left to do), and does it.
+    pub(super) fn turn(&mut self, patience: Patience, context: &Context) -> io::Result<()> {
+        let until = |due: Option<Instant>| due.map(|due| due.saturating_duration_since(Instant::now()));
+        let timeout = match patience {
+            _ if !self.again.is_empty() || self.accepting == Accepting::Pending => Some(Duration::ZERO),
+            Patience::None => Some(Duration::ZERO),
+            Patience::Until(latest) => until(self.next_due().into_iter().chain([latest]).min()),
+            Patience::Endless => until(self.next_due()),
         };
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
@@ -277,6 +301,12 @@ impl Reactor {
         } else {
             self.act(index, verdict, now, context);
         }
+    }
+
+    /// Refuses a complete request, which is away, and takes it back.
+    pub(super) fn turn_away(&mut self, mut away: Away, reject: &Reject, now: Instant, context: &Context) {
+        let verdict = away.wire.refuse(reject, now, &mut self.scratch, context);
+        self.take_back(away, verdict, now, context);
     }
 
     fn expire(&mut self, now: Instant, context: &Context) {

@@ -23,7 +23,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::duty::Word;
-use super::reactor::Reactor;
+use super::overload;
+use super::reactor::{Patience, Reactor};
 use super::ready::{Away, Queue};
 use super::turn::Turn;
 use super::wire::{Scratch, Verdict};
@@ -223,8 +224,13 @@ impl ReactorDriver {
     fn turn(&self, reactor: &mut Reactor) -> io::Result<()> {
         let can_serve = self.busy.load(SeqCst) < self.threads;
         self.polling.store(true, SeqCst);
-        let waits = self.returned.len() == 0 && (self.ready.len() == 0 || !can_serve);
-        let turned = reactor.turn(waits, &self.context);
+        let patience = if self.returned.len() > 0 || (self.ready.len() > 0 && can_serve) {
+            Patience::None
+        } else {
+            let due = self.ready.first(|oldest| self.context.queue.due(oldest.wire.noted.complete_at));
+            due.flatten().map_or(Patience::Endless, Patience::Until)
+        };
+        let turned = reactor.turn(patience, &self.context);
         self.polling.store(false, SeqCst);
         turned?;
         let now = Instant::now();
@@ -232,19 +238,29 @@ impl ReactorDriver {
             reactor.take_back(away, verdict, now, &self.context);
         }
         reactor.heed(now, &self.context)?;
-        self.publish(reactor);
+        self.publish(reactor, now);
+        self.refuse_overdue(reactor, now);
         Ok(())
     }
 
-    /// Queues what has become complete.
-    pub(super) fn publish(&self, reactor: &mut Reactor) {
-        let mut some = false;
-        for away in reactor.take_complete() {
-            self.queue(away);
-            some = true;
-        }
-        if !some {
+    /// How many requests more may wait. Those for which a thread is free do not wait.
+    fn room(&self) -> usize {
+        let free = self.threads.saturating_sub(self.busy.load(SeqCst));
+        self.context.queue.requests.saturating_add(free).saturating_sub(self.ready.len())
+    }
+
+    /// Queues what has become complete, as far as there is room.
+    pub(super) fn publish(&self, reactor: &mut Reactor, now: Instant) {
+        if !reactor.has_complete() {
             return;
+        }
+        let room = self.room();
+        for away in reactor.take_complete(room) {
+            self.queue(away);
+        }
+        if reactor.has_complete() {
+            let oldest = self.ready.first(|oldest| now.saturating_duration_since(oldest.wire.noted.complete_at));
+            reactor.refuse_complete(&overload::too_many(oldest.unwrap_or_default()), now, &self.context);
         }
         self.context.row.ring_if_short();
         let waiting = self.ready.len();
@@ -253,6 +269,17 @@ impl ReactorDriver {
             for _ in 0..sleepers.others.min(waiting - 1) {
                 self.call_others.notify_one();
             }
+        }
+    }
+
+    /// Refuses what has waited too long. A thread that is free takes the oldest first and looks, too; here it is for a time
+    /// when none is.
+    fn refuse_overdue(&self, reactor: &mut Reactor, now: Instant) {
+        let context = &*self.context;
+        let over = |away: &Away| context.queue.is_over(away.wire.noted.complete_at, now);
+        while let Some(away) = self.ready.pop_if(over, |waiting| context.row.queued(waiting)) {
+            let waited = now.saturating_duration_since(away.wire.noted.complete_at);
+            reactor.turn_away(away, &overload::too_long(waited), now, context);
         }
     }
 
@@ -412,7 +439,7 @@ impl ReactorDriver {
 
     /// A worker gives a wire back to whoever has the reactor.
     pub(super) fn give_back(&self, away: Away, verdict: Verdict) {
-        if verdict == Verdict::Request {
+        if verdict == Verdict::Request && self.room() > 0 {
             self.queue(away);
             self.context.row.ring_if_short();
             return;

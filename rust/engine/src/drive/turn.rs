@@ -11,8 +11,8 @@ use rustix::time::{ClockId, clock_gettime};
 use super::reactor::Reactor;
 use super::ready::Away;
 use super::role::ReactorDriver;
-use super::wire::Scratch;
-use super::{Batch, Exchange};
+use super::wire::{Scratch, Verdict};
+use super::{Batch, Exchange, overload};
 use crate::connection::Stage;
 
 /// How long the leader serves before it polls again, as long as handlers come back quickly.
@@ -94,17 +94,44 @@ impl<'a> Turn<'a> {
             driver.learn(took.saturating_sub(own_time().saturating_sub(used_before)));
         }
         let verdict = away.wire.complete(now, self.scratch, context);
+        self.hand_back(away, verdict, now);
+        now
+    }
+
+    /// Takes the reactor again if it still lies there, and hands the wire back.
+    fn hand_back(&mut self, away: Away, verdict: Verdict, now: Instant) {
+        let driver = self.driver;
         if matches!(self.hold, Hold::Lent) {
             self.hold = driver.take_from_table().map_or(Hold::Nothing, Hold::Has);
         }
         match &mut self.hold {
             Hold::Has(reactor) => {
-                reactor.take_back(away, verdict, now, context);
-                driver.publish(reactor);
+                reactor.take_back(away, verdict, now, &driver.context);
+                driver.publish(reactor, now);
             }
             Hold::Lent | Hold::Nothing => driver.give_back(away, verdict),
         }
-        now
+    }
+
+    /// The next request that is to be served. Those that have waited in vain are seen to.
+    fn take(&mut self, now: Instant) -> Option<Away> {
+        let driver = self.driver;
+        let context = &*driver.context;
+        loop {
+            let mut away = match self.first.take() {
+                Some(first) => first,
+                None => driver.take_queued()?,
+            };
+            let verdict = match overload::turn(&away.wire, now, &context.queue) {
+                overload::Turn::Serve => return Some(away),
+                overload::Turn::Drop => away.wire.drop_request(now, context),
+                overload::Turn::Refuse => {
+                    let waited = now.saturating_duration_since(away.wire.noted.complete_at);
+                    away.wire.refuse(&overload::too_long(waited), now, self.scratch, context)
+                }
+            };
+            self.hand_back(away, verdict, now);
+        }
     }
 
     /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
@@ -128,13 +155,8 @@ impl Batch for Turn<'_> {
         if matches!(self.hold, Hold::Has(_)) && now >= self.until {
             return None;
         }
-        let mut away = if let Some(first) = self.first.take() {
-            first
-        } else {
-            let away = driver.take_queued()?;
-            self.lend();
-            away
-        };
+        let mut away = self.take(now)?;
+        self.lend();
         driver.context.row.stage(self.thread, Some(Stage::Handler));
         away.wire.connection.enter_handler(now);
         self.entered = now;

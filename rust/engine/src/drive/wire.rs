@@ -16,6 +16,9 @@ const RECEIVE: usize = 64 * 1024;
 /// Receives in a row for one wire before others get their turn.
 const RECEIVES_IN_A_ROW: usize = 16;
 
+/// The status in the access log of a request whose client has gone before it was answered. Not of HTTP; nginx's number.
+const CLIENT_GONE: u16 = 499;
+
 /// Memory that a thread lends to the wire it is moving, so that a resting wire holds none.
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -199,6 +202,13 @@ impl Wire {
             Verdict::Again => self.proceed(now, scratch, context),
             verdict @ (Verdict::Request | Verdict::Wait | Verdict::Close) => verdict,
         }
+    }
+
+    /// The client of a complete request has gone before the application began with it.
+    pub(super) fn drop_request(&mut self, now: Instant, context: &Context) -> Verdict {
+        self.noted.status = CLIENT_GONE;
+        self.record(now, context);
+        Verdict::Close
     }
 
     /// An exchange that the gateway left without an answer, or without its end, gets one.

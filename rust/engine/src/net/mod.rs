@@ -11,4 +11,4 @@ mod wait;
 pub use gate::Gate;
 pub use listener::{Accepted, Listener, Listeners};
 pub use socket::{Endpoint, Endpoints, Sent, Socket};
-pub use wait::{Attention, Interest, Ready, Waiter, Wake, wait_one};
+pub use wait::{Attention, Interest, Ready, Waiter, Wake, has_gone, wait_one};

@@ -135,6 +135,17 @@ pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant
     }
 }
 
+/// Whether the other end of a connection has reset it, or closed it in both directions. One that only sends nothing more
+/// may still wait for an answer, and has not gone. Never waits.
+#[must_use]
+pub fn has_gone(socket: BorrowedFd<'_>) -> bool {
+    // Errors and hang-ups are told without being asked for.
+    let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    let no_time = timespec(Duration::ZERO);
+    poll(&mut polled, Some(&no_time)).is_ok()
+        && polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL)
+}
+
 pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

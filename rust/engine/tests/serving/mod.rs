@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use engine::connection::{BodyLength, Protocol};
 use engine::drive::{
-    Batch, BlockingDriver, Context, Exchange, Gateway, Interrupted, Orders, ReactorDriver, Spool, Supervisor, Wear,
-    Worn,
+    Batch, BlockingDriver, Context, Exchange, Gateway, Interrupted, Orders, QueueBounds, ReactorDriver, Spool,
+    Supervisor, Wear, Worn,
 };
 use engine::log::{ErrorLog, Level};
 use engine::net::{Attention, Interest, Listener, Listeners, wait_one};
@@ -166,6 +166,7 @@ pub struct Shape {
     pub connections_per_child: u64,
     pub requests_per_child: u64,
     pub open_connections: usize,
+    pub queue: QueueBounds,
 }
 
 impl Default for Shape {
@@ -178,6 +179,7 @@ impl Default for Shape {
             connections_per_child: 0,
             requests_per_child: 0,
             open_connections: 1000,
+            queue: QueueBounds { requests: 1000, time: Duration::from_secs(60) },
         }
     }
 }
@@ -207,6 +209,7 @@ impl Server {
                 response_limit: shape.response_limit,
             },
             open_connections: shape.open_connections,
+            queue: shape.queue,
             error_log: ErrorLog::new(stderr.as_fd(), Level::Warning, "test".to_owned()),
             access_log: None,
             row: OwnRow::new(Arc::clone(&board), 0, Some(spare_bell)).unwrap(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tricorn.config.compound_kinds import OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section, Variable
-from tricorn.config.kinds import Integer, Size
+from tricorn.config.kinds import Integer, Seconds, Size
 from tricorn.config.settings import Mpm
 from tricorn.config.shares import Share, SizeOrShare
 
@@ -143,6 +143,34 @@ MAX_OPEN_CONNECTIONS = Directive(
     mpms=(Mpm.EVENT,),
     instead="there a connection takes a whole process or thread: size it with max_request_workers and"
     " threads_per_child, or select --mpm event",
+)
+MAX_QUEUED_REQUESTS = Directive(
+    name="max_queued_requests",
+    section=Section.CAPACITY,
+    kind=Integer(1, 1_000_000, "REQUESTS"),
+    default=1024,
+    meaning="Complete requests that wait for a thread of one child at once. One more is answered with 503, and with a"
+    " Retry-After that tells for how long the oldest of them has waited.",
+    reason="Room for a burst of a hundred requests a thread: more would be answered after its clients had given up.",
+    change=Change.RELOAD,
+    equivalents=Equivalents("", "", "--limit-concurrency (counts connections and tasks)"),
+    per_mpm=True,
+    mpms=(Mpm.EVENT,),
+    instead="there clients wait in the kernel's queue until a process or thread is free: bound it with backlog",
+)
+MAX_QUEUE_TIME = Directive(
+    name="max_queue_time",
+    section=Section.CAPACITY,
+    kind=Seconds(0.0, 86_400.0),
+    default=60.0,
+    meaning="Seconds that a complete request may wait for a thread; then it is answered with 503 and Retry-After, without"
+    " the application. 0 lets it wait for ever. A request whose client has gone meanwhile is dropped in any case.",
+    reason="Proxies wait for an answer for 60 seconds: after that nobody would get it.",
+    change=Change.RELOAD,
+    equivalents=Equivalents("queue-timeout of WSGIDaemonProcess (mod_wsgi)", "", ""),
+    per_mpm=True,
+    mpms=(Mpm.EVENT,),
+    instead="there clients wait in the kernel's queue until a process or thread is free: bound it with backlog",
 )
 MEMORY_LIMIT = Directive(
     name="memory_limit",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connection::Protocol;
-use crate::drive::{Orders, Spool, Wear};
+use crate::drive::{Orders, QueueBounds, Spool, Wear};
 use crate::log::ErrorLog;
 use crate::net::Listener;
 use crate::scoreboard::{OwnRow, Scoreboard};
@@ -24,6 +24,7 @@ fn context() -> Context {
             response_limit: u64::MAX,
         },
         open_connections: 10,
+        queue: QueueBounds { requests: 10, time: Duration::ZERO },
         error_log: ErrorLog::new(stderr.as_fd(), Level::Error, "test".to_owned()),
         access_log: None,
         row: OwnRow::new(Arc::new(Scoreboard::new(1, 1).unwrap()), 0, None).unwrap(),
@@ -40,7 +41,7 @@ fn received(request: &[u8], context: &Context) -> (Reactor, TcpStream, Away) {
     let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
     let (mut reactor, _) = Reactor::new(listeners).unwrap();
     while reactor.complete.is_empty() {
-        reactor.turn(true, context).unwrap();
+        reactor.turn(Patience::Endless, context).unwrap();
     }
     let away = reactor.complete.remove(0);
     (reactor, client, away)
@@ -67,12 +68,12 @@ fn room_to_send_that_is_told_while_the_wire_is_away_is_not_lost() {
     while let Ok(n) = client.read(&mut block) {
         left -= n;
     }
-    reactor.turn(false, &context).unwrap();
+    reactor.turn(Patience::None, &context).unwrap();
     assert!(left > 0 && reactor.places[place].told.is_some(), "room was told while the wire was away");
     reactor.take_back(Away { place, wire }, Verdict::Wait, now, &context);
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     while left > 0 {
-        reactor.turn(false, &context).unwrap();
+        reactor.turn(Patience::None, &context).unwrap();
         left -= client.read(&mut block).unwrap();
     }
 }
@@ -85,8 +86,8 @@ fn deadlines_of_connections_that_have_ended_do_not_pile_up() {
     let (mut reactor, _) = Reactor::new(listeners).unwrap();
     for _ in 0..3000 {
         drop(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        reactor.turn(false, &context).unwrap();
-        reactor.turn(false, &context).unwrap();
+        reactor.turn(Patience::None, &context).unwrap();
+        reactor.turn(Patience::None, &context).unwrap();
     }
     assert!(reactor.deadlines.len() < 1200, "{}", reactor.deadlines.len());
 }
@@ -98,6 +99,6 @@ fn a_socket_that_does_not_listen_any_more_is_not_asked_without_end() {
     let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
     let (mut reactor, _) = Reactor::new(listeners).unwrap();
     rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
-    reactor.turn(false, &context).unwrap();
+    reactor.turn(Patience::None, &context).unwrap();
     assert!(matches!(reactor.accepting, Accepting::Resting(_)));
 }

@@ -1,0 +1,128 @@
+//! More than can be served: what a client gets, and who makes room for whom. Real sockets, a gateway made of Rust.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+
+mod serving;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use engine::drive::QueueBounds;
+use serving::{Kind, Server, Shape, get, read_answer, wait_until};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A server whose only thread is inside the application, and the client that keeps it there.
+fn occupied(queue: QueueBounds) -> (Server, TcpStream) {
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, queue, ..Shape::default() });
+    let mut slow = server.connect();
+    slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the slow request", || server.board.facts()[0].busy == 1);
+    (server, slow)
+}
+
+fn queue_one(server: &Server) -> TcpStream {
+    let before = server.facts().queued;
+    let mut stream = server.connect();
+    stream.write_all(REQUEST).unwrap();
+    wait_until("the request in the queue", || server.facts().queued == before + 1);
+    stream
+}
+
+fn assert_refused(mut stream: TcpStream) -> u64 {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    let retry = answer.lines().find_map(|line| line.strip_prefix("Retry-After: ")).expect("a Retry-After");
+    retry.parse().unwrap()
+}
+
+#[test]
+fn a_full_queue_answers_503_and_those_in_it_are_served() {
+    let (server, mut slow) = occupied(QueueBounds { requests: 3, time: Duration::from_secs(60) });
+    let mut waiting: Vec<TcpStream> = (0..3).map(|_| queue_one(&server)).collect();
+    for _ in 0..5 {
+        let mut stream = server.connect();
+        stream.write_all(REQUEST).unwrap();
+        let retry = assert_refused(stream);
+        assert!((1..30).contains(&retry), "{retry}");
+    }
+    assert_eq!(server.facts().queued, 3);
+    server.paths.gate.wait();
+    assert!(read_answer(&mut slow).ends_with("through"));
+    for stream in &mut waiting {
+        assert!(read_answer(stream).ends_with("Hello, world!"));
+    }
+    let mut again = server.connect();
+    assert!(get(&mut again, "/").ends_with("Hello, world!"));
+    server.stop();
+}
+
+#[test]
+fn a_burst_for_which_threads_are_free_is_not_refused() {
+    let queue = QueueBounds { requests: 1, time: Duration::ZERO };
+    let server = Server::start(Kind::Reactor, Shape { threads: 8, queue, ..Shape::default() });
+    for _ in 0..50 {
+        let mut burst: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+        for stream in &mut burst {
+            stream.write_all(REQUEST).unwrap();
+        }
+        for stream in &mut burst {
+            assert!(read_answer(stream).ends_with("Hello, world!"));
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn a_request_is_refused_when_its_time_in_the_queue_is_over_though_no_thread_is_free() {
+    let limit = Duration::from_millis(150);
+    let (server, mut slow) = occupied(QueueBounds { requests: 10, time: limit });
+    let began = Instant::now();
+    let first = queue_one(&server);
+    let second = queue_one(&server);
+    assert_eq!(assert_refused(first), 1);
+    assert!(began.elapsed() >= limit);
+    assert_refused(second);
+    assert_eq!(server.facts().queued, 0);
+    assert_eq!(server.paths.inside.load(SeqCst), 1);
+    server.paths.gate.wait();
+    assert!(read_answer(&mut slow).ends_with("through"));
+    server.stop();
+}
+
+#[test]
+fn pipelined_requests_beyond_the_bound_are_refused_in_order() {
+    let (server, mut slow) = occupied(QueueBounds { requests: 1, time: Duration::from_secs(60) });
+    let waiting = queue_one(&server);
+    let mut pipeline = server.connect();
+    pipeline.write_all(&REQUEST.repeat(3)).unwrap();
+    assert_refused(pipeline);
+    server.paths.gate.wait();
+    assert!(read_answer(&mut slow).ends_with("through"));
+    drop(waiting);
+    server.stop();
+}
+
+#[test]
+fn a_request_whose_client_has_reset_the_connection_does_not_reach_the_application() {
+    let (server, mut slow) = occupied(QueueBounds { requests: 10, time: Duration::from_secs(60) });
+    let gone = queue_one(&server);
+    let mut half_closed = queue_one(&server);
+    rustix::net::sockopt::set_socket_linger(&gone, Some(Duration::ZERO)).unwrap();
+    drop(gone);
+    half_closed.shutdown(std::net::Shutdown::Write).unwrap();
+    // Long enough in the queue to be worth a look.
+    std::thread::sleep(Duration::from_millis(30));
+    server.paths.gate.wait();
+    assert!(read_answer(&mut slow).ends_with("through"));
+    assert!(read_answer(&mut half_closed).ends_with("Hello, world!"));
+    wait_until("the counts", || server.facts().requests == 2);
+    drop((slow, half_closed));
+    wait_until("the end of all connections", || server.facts().connections == 0);
+    assert_eq!(server.facts().requests, 2, "the slow one and the half-closed one, not the one that has gone");
+    server.stop();
+}
