@@ -112,7 +112,8 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
         if isinstance(sensible.get("user"), int):  # a number need not have an account that tells its group
             sensible["group"] = 3
         if mpm is not Mpm.EVENT:
-            sensible.pop("max_open_connections", None)
+            for name in ("max_open_connections", "max_queued_requests", "max_queue_time"):
+                sensible.pop(name, None)
         else:
             sensible["max_open_connections"] = 1_000_000
         if mpm is Mpm.PREFORK:

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use engine::drive::QueueBounds;
+use engine::timeouts::Timeouts;
 use serving::{Kind, Server, Shape, get, read_answer, wait_until};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -124,5 +125,70 @@ fn a_request_whose_client_has_reset_the_connection_does_not_reach_the_applicatio
     drop((slow, half_closed));
     wait_until("the end of all connections", || server.facts().connections == 0);
     assert_eq!(server.facts().requests, 2, "the slow one and the half-closed one, not the one that has gone");
+    server.stop();
+}
+
+/// A child that holds three connections at most.
+fn small() -> Server {
+    let timeouts = Timeouts { keep_alive: Duration::from_secs(60), ..Timeouts::default() };
+    Server::start(Kind::Reactor, Shape { threads: 1, open_connections: 3, timeouts, ..Shape::default() })
+}
+
+#[test]
+fn a_full_child_gives_up_the_connection_that_has_been_idle_for_longest() {
+    let server = small();
+    let mut kept: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
+    for stream in kept.iter_mut().rev() {
+        assert!(get(stream, "/").ends_with("Hello, world!"));
+    }
+    let mut newcomer = server.connect();
+    assert!(get(&mut newcomer, "/").ends_with("Hello, world!"));
+    assert_eq!(kept[2].read(&mut [0]).unwrap(), 0, "the first that was idle is closed, and not by a reset");
+    for stream in &mut kept[..2] {
+        assert!(get(stream, "/").ends_with("Hello, world!"));
+    }
+    assert_eq!(server.facts().connections, 3);
+    server.stop();
+}
+
+#[test]
+fn a_full_child_gives_up_nobody_who_is_in_the_middle_of_something_and_nobody_for_nothing() {
+    let server = small();
+    let mut in_head = server.connect();
+    in_head.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    let mut in_handler = server.connect();
+    in_handler.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the handler", || server.facts().busy == 1);
+    let silent = server.connect();
+    wait_until("three connections", || server.facts().connections == 3);
+    let mut newcomer = server.connect();
+    newcomer.write_all(REQUEST).unwrap();
+    wait_until("the newcomer", || server.somebody_waits());
+    // Longer than an idle connection would be left alone.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.somebody_waits());
+    in_head.write_all(b"st: x\r\n\r\n").unwrap();
+    server.paths.gate.wait();
+    assert!(read_answer(&mut in_head).ends_with("Hello, world!"));
+    assert!(read_answer(&mut in_handler).ends_with("through"));
+    // Now two of the three are idle, and the newcomer has the place of one of them.
+    assert!(read_answer(&mut newcomer).ends_with("Hello, world!"));
+    assert_eq!(server.facts().connections, 3);
+    drop(silent);
+    server.stop();
+}
+
+#[test]
+fn many_newcomers_at_a_full_child_are_all_served() {
+    let server = small();
+    let kept: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let mut stream = server.connect();
+            assert!(get(&mut stream, "/").ends_with("Hello, world!"));
+            stream
+        })
+        .collect();
+    assert_eq!(server.facts().connections, 3);
+    drop(kept);
     server.stop();
 }

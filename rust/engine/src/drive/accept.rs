@@ -12,6 +12,10 @@ use std::time::Duration;
 /// How long accepting rests when descriptors are exhausted.
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 
+/// How long a kept-alive connection must have been silent before it may be given up for somebody who waits. A client that
+/// goes on asking has its next request on the way by then, and would lose it.
+pub(super) const IDLE_ENOUGH: Duration = Duration::from_millis(100);
+
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);
 

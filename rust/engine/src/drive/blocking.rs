@@ -320,9 +320,7 @@ impl Lane<'_> {
         let Ok(_role) = driver.accepting.try_lock() else {
             return false;
         };
-        let listeners: Vec<BorrowedFd<'_>> = driver.listeners.iter().map(AsFd::as_fd).collect();
-        let alone = Waiter { wake: None, watch: None };
-        alone.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
+        driver.listeners.somebody_waits()
     }
 
     /// Lets the application answer the complete request of `wire`.

@@ -16,6 +16,7 @@ mod overload;
 mod reactor;
 mod ready;
 mod role;
+mod surplus;
 mod turn;
 mod wear;
 mod wire;

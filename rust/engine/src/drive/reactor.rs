@@ -19,10 +19,12 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{EXHAUSTED_REST, look_away};
+use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
+use super::surplus::{Idle, Surplus};
 use super::wire::{Scratch, Verdict, Wire};
+use crate::connection::Stage;
 use crate::http::Reject;
 use crate::log::Level;
 use crate::net::{Accepted, Listeners};
@@ -64,9 +66,9 @@ enum Accepting {
     Pending,
     /// Somebody waits, and a less loaded child goes first until then.
     LookingAway(Instant),
-    /// Descriptors are exhausted.
+    /// There is no room before then: descriptors are exhausted, or no idle connection may be given up yet.
     Resting(Instant),
-    /// As many connections are open as may be.
+    /// As many connections are open as may be, and none of them is idle.
     Full,
     /// It is not the child's duty now.
     Shut,
@@ -95,6 +97,7 @@ pub(super) struct Reactor {
     again: Vec<usize>,
     scratch: Scratch,
     complete: Vec<Away>,
+    surplus: Surplus,
 }
 
 impl Reactor {
@@ -114,6 +117,7 @@ impl Reactor {
             again: Vec::new(),
             scratch: Scratch::default(),
             complete: Vec::new(),
+            surplus: Surplus::default(),
         };
         reactor.open()?;
         Ok((reactor, waker))
@@ -238,6 +242,10 @@ impl Reactor {
             return;
         };
         let Some(wire) = &place.wire else { return };
+        if self.accepting == Accepting::Full && wire.connection.stage() == Stage::KeepAlive {
+            // It could be given up for a client that waits.
+            self.accepting = Accepting::Pending;
+        }
         if !wire.answer.is_empty() && !place.sends {
             let token = Token(FIRST_LISTENER + self.listeners.count() + index);
             let both = Interest::READABLE | Interest::WRITABLE;
@@ -345,10 +353,6 @@ impl Reactor {
             }
         }
         self.accepting = loop {
-            if self.places.len() >= context.open_connections {
-                context.row.ring_if_short();
-                break Accepting::Full;
-            }
             let fewest = || context.row.fewest_connections_elsewhere();
             if self.duty == Duty::Sweeping {
                 // Nobody is left to others: they leave, too.
@@ -357,17 +361,23 @@ impl Reactor {
             } else if let Some(wait) = look_away(context.row.connections(), fewest) {
                 break Accepting::LookingAway(now + wait);
             }
+            if self.places.len() >= context.open_connections {
+                context.row.ring_if_short();
+                if !self.listeners.somebody_waits() {
+                    break self.nobody_waits(context);
+                }
+                if let Err(later) = self.make_room(now, context) {
+                    break later;
+                }
+            }
             match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     let mut wire = Wire::new(socket, endpoints, context, now);
                     self.duty.tell(&mut wire.connection, now);
                     self.admit(wire, context);
                 }
-                Accepted::Nobody | Accepted::Closed(_) if self.duty == Duty::Sweeping => {
-                    context.orders.take(Word::Swept, &context.row);
-                    break Accepting::Idle;
-                }
-                Accepted::Nobody => break Accepting::Idle,
+                Accepted::Closed(_) if self.duty == Duty::Sweeping => break self.nobody_waits(context),
+                Accepted::Nobody => break self.nobody_waits(context),
                 Accepted::Lost => {}
                 Accepted::Exhausted(error) | Accepted::Closed(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
@@ -375,6 +385,42 @@ impl Reactor {
                 }
             }
         };
+    }
+
+    /// A sweep ends when nobody waits.
+    fn nobody_waits(&self, context: &Context) -> Accepting {
+        if self.duty == Duty::Sweeping {
+            context.orders.take(Word::Swept, &context.row);
+        }
+        Accepting::Idle
+    }
+
+    /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
+    /// possible.
+    fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
+        let enough = |until: Instant| until.checked_sub(context.protocol.timeouts.keep_alive)?.checked_add(IDLE_ENOUGH);
+        // What was found at an earlier look may be over: then look once more.
+        for _ in 0..2 {
+            while let Some(idle) = self.surplus.next() {
+                let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
+                let wire = place.and_then(|place| place.wire.as_mut());
+                let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
+                if let Some(later) = enough(idle.until).filter(|later| *later > now) {
+                    self.surplus.put_back(idle);
+                    return Err(Accepting::Resting(later));
+                }
+                let verdict = wire.give_up(now, &mut self.scratch, context);
+                self.act(idle.index, verdict, now, context);
+                if self.places.len() < context.open_connections {
+                    return Ok(());
+                }
+            }
+            self.surplus.find(self.places.iter().filter_map(|(index, place)| {
+                let until = kept_until(place.wire.as_deref()?)?;
+                Some(Idle { index, serial: place.serial, until })
+            }));
+        }
+        Err(Accepting::Full)
     }
 
     fn admit(&mut self, wire: Wire, context: &Context) {
@@ -437,6 +483,11 @@ impl Reactor {
             let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
         }
     }
+}
+
+/// Until when a connection that waits for its next request is kept; None for all others.
+fn kept_until(wire: &Wire) -> Option<Instant> {
+    wire.connection.deadline().filter(|_| wire.connection.stage() == Stage::KeepAlive)
 }
 
 #[cfg(test)]

@@ -334,9 +334,7 @@ impl Wire {
     /// Acts on a deadline that has come.
     pub(super) fn expire(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         if self.connection.idle() {
-            // What has come in this moment goes before the deadline.
-            self.readable = true;
-            let verdict = self.proceed(now, scratch, context);
+            let verdict = self.look_again(now, scratch, context);
             if verdict != Verdict::Wait || !self.connection.idle() {
                 return verdict;
             }
@@ -346,6 +344,20 @@ impl Wire {
             Expired::Reject(reject) => self.refuse(&reject, now, scratch, context),
             Expired::Close => Verdict::Close,
         }
+    }
+
+    /// Gives the connection up if nothing of another request has come; what has come in this moment is served.
+    pub(super) fn give_up(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        match self.look_again(now, scratch, context) {
+            Verdict::Wait if self.connection.idle() => Verdict::Close,
+            verdict @ (Verdict::Request | Verdict::Wait | Verdict::Again | Verdict::Close) => verdict,
+        }
+    }
+
+    /// Proceeds with what has come in this moment, of which nobody has told yet.
+    fn look_again(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        self.readable = true;
+        self.proceed(now, scratch, context)
     }
 
     fn record(&self, now: Instant, context: &Context) {

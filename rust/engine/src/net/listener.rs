@@ -3,11 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, getsockname};
 
-use super::{Endpoint, Endpoints, Socket};
+use super::{Endpoint, Endpoints, Interest, Socket, Waiter};
 
 /// What became of an attempt to accept.
 #[derive(Debug)]
@@ -101,6 +102,14 @@ impl Listeners {
     #[must_use]
     pub fn count(&self) -> usize {
         self.listeners.len()
+    }
+
+    /// Whether a client waits at any of them.
+    #[must_use]
+    pub fn somebody_waits(&self) -> bool {
+        let listeners: Vec<BorrowedFd<'_>> = self.iter().map(AsFd::as_fd).collect();
+        let alone = Waiter { wake: None, watch: None };
+        alone.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
     }
 
     /// The first client of any listener, beginning with another one each time so that none starves. `Nobody` and `Closed`
