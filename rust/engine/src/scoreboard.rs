@@ -271,6 +271,13 @@ impl Scoreboard {
         self.rows_used().iter().enumerate().filter_map(in_use).collect()
     }
 
+    /// Whether any ready child, all of which are as large as `child`, has an idle unit.
+    fn somebody_is_idle(&self, child: usize) -> bool {
+        let units = self.rows()[child].units.load(Relaxed);
+        let is_ready = |row: &&ChildCells| row.state.load(Relaxed) == ChildState::Ready as u32;
+        self.rows_used().iter().filter(is_ready).any(|row| row.idle(units) > 0)
+    }
+
     /// The fewest connections that any ready child but `child` has open; None when there is no other.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self, child: usize) -> Option<u32> {

@@ -192,3 +192,64 @@ fn many_newcomers_at_a_full_child_are_all_served() {
     drop(kept);
     server.stop();
 }
+
+/// A child whose threads keep connections for a long time, and as many connections as it has threads.
+fn kept(threads: usize) -> (Server, Vec<TcpStream>) {
+    let timeouts = Timeouts { keep_alive: Duration::from_secs(60), ..Timeouts::default() };
+    let server = Server::start(Kind::Blocking, Shape { threads, timeouts, ..Shape::default() });
+    let mut clients: Vec<TcpStream> = (0..threads).map(|_| server.connect()).collect();
+    for stream in &mut clients {
+        assert!(get(stream, "/").ends_with("Hello, world!"));
+    }
+    (server, clients)
+}
+
+#[test]
+fn a_thread_gives_up_an_idle_connection_for_a_client_that_waits() {
+    for threads in [1, 4] {
+        let (server, clients) = kept(threads);
+        for _ in 0..5 {
+            let mut newcomer = server.connect();
+            assert!(get(&mut newcomer, "/").ends_with("Hello, world!"));
+        }
+        drop(clients);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_thread_gives_up_nobody_while_others_are_free_or_nobody_waits() {
+    let (server, mut clients) = kept(3);
+    std::thread::sleep(Duration::from_millis(400));
+    clients.pop();
+    wait_until("a free thread", || server.facts().connections == 2);
+    for _ in 0..5 {
+        let mut newcomer = server.connect();
+        assert!(get(&mut newcomer, "/").ends_with("Hello, world!"));
+        drop(newcomer);
+        wait_until("a free thread", || server.facts().connections == 2);
+    }
+    for stream in &mut clients {
+        assert!(get(stream, "/").ends_with("Hello, world!"));
+    }
+    server.stop();
+}
+
+#[test]
+fn a_client_that_goes_on_asking_is_answered_until_an_answer_ends_its_connection() {
+    let (server, mut clients) = kept(1);
+    let mut newcomer = server.connect();
+    newcomer.write_all(REQUEST).unwrap();
+    wait_until("the newcomer", || server.somebody_waits());
+    let mut busy = clients.remove(0);
+    loop {
+        let answer = get(&mut busy, "/");
+        assert!(answer.ends_with("Hello, world!"));
+        if answer.contains("Connection: close") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(read_answer(&mut newcomer).ends_with("Hello, world!"));
+    server.stop();
+}

@@ -7,7 +7,7 @@
 //! too, is first. Nobody looks away for longer than `LONGEST`, so a child that is stopped or stuck delays, and never
 //! blocks, the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long accepting rests when descriptors are exhausted.
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
@@ -18,6 +18,11 @@ pub(super) const IDLE_ENOUGH: Duration = Duration::from_millis(100);
 
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);
+
+/// From when on a connection that is kept alive until `until` may be given up for somebody else; None is at once.
+pub(super) fn idle_enough(until: Instant, keep_alive: Duration) -> Option<Instant> {
+    until.checked_sub(keep_alive)?.checked_add(IDLE_ENOUGH)
+}
 
 /// How long a child with `own` open connections leaves new ones to a child with `fewest`, which is asked for only if it
 /// matters; None to accept now.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{EXHAUSTED_REST, look_away};
+use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, idle_enough, look_away};
 use super::duty::{Duty, Word};
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor, Worn};
@@ -146,6 +146,22 @@ impl BlockingDriver {
     }
 }
 
+/// How a wait for a client who has a thread has ended.
+enum Waited {
+    /// Its socket may be ready.
+    Ready,
+    /// Another client needs the thread.
+    Wanted,
+    /// Something else has happened, or the time is over.
+    InVain,
+}
+
+impl Waited {
+    fn of(ready: bool) -> Self {
+        if ready { Self::Ready } else { Self::InVain }
+    }
+}
+
 /// How a thread waits for clients.
 enum Door {
     /// The only thread of a child: one child is woken for each client.
@@ -184,10 +200,45 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    /// Waits for the socket of a client; then lets the supervisor attend to what concerns it.
-    fn wait(&mut self, socket: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> Result<bool, Stop> {
-        let ready = self.waiter.wait(&[socket], interest, deadline);
+    /// Waits for any of `sockets`; then lets the supervisor attend to what concerns it.
+    fn wait(
+        &mut self,
+        sockets: &[BorrowedFd<'_>],
+        interest: Interest,
+        until: Option<Instant>,
+    ) -> Result<bool, Stop> {
+        let ready = self.waiter.wait(sockets, interest, until);
         self.attend(ready)
+    }
+
+    /// Waits at most until `deadline` for the next request on `socket`, and, after a while and if no thread of the server is
+    /// free, for somebody who would need this one.
+    ///
+    /// While threads are free, newcomers wake those and not the ones that wait here; so it is looked at now and then
+    /// whether there still are. That ticks, but not for longer than a connection is kept alive.
+    fn wait_for_request(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Waited, Stop> {
+        let driver = self.driver;
+        let context = &*driver.context;
+        let Some(deadline) = deadline else {
+            return self.wait(&[socket], Interest::Receive, None).map(Waited::of);
+        };
+        let idle_enough = idle_enough(deadline, context.protocol.timeouts.keep_alive).filter(|from| *from > now);
+        let until = Some(idle_enough.unwrap_or(now + IDLE_ENOUGH).min(deadline));
+        let is_wanted = || context.orders.duty().accepts() && !context.row.somebody_is_idle();
+        if idle_enough.is_some() || !is_wanted() {
+            return self.wait(&[socket], Interest::Receive, until).map(Waited::of);
+        }
+        let all: Vec<_> = std::iter::once(socket).chain(driver.listeners.iter().map(AsFd::as_fd)).collect();
+        if !self.wait(&all, Interest::Receive, until)? {
+            return Ok(Waited::InVain);
+        }
+        // Whoever waited has perhaps woken others, too, and one of those has been faster.
+        Ok(if is_wanted() && self.somebody_waits() { Waited::Wanted } else { Waited::Ready })
     }
 
     /// Waits for a client.
@@ -296,13 +347,23 @@ impl Lane<'_> {
             }
             let deadline = wire.connection.deadline();
             let began = Instant::now();
-            if self.wait(wire.socket.as_fd(), wire.interest(), deadline)? {
-                wire.readable = true;
-                // It was there already: under load the next one is likely to be, too.
-                self.optimistic = stage == Stage::KeepAlive && began.elapsed() < Duration::from_micros(2);
-                continue;
-            }
+            let waited = if stage == Stage::KeepAlive {
+                self.wait_for_request(wire.socket.as_fd(), began, deadline)?
+            } else {
+                Waited::of(self.wait(&[wire.socket.as_fd()], wire.interest(), deadline)?)
+            };
             let now = Instant::now();
+            match waited {
+                Waited::Ready => {
+                    wire.readable = true;
+                    // It was there already: under load the next one is likely to be, too.
+                    self.optimistic = stage == Stage::KeepAlive && now - began < Duration::from_micros(2);
+                    continue;
+                }
+                Waited::Wanted if wire.give_up(now, &mut self.scratch, context) == Verdict::Close => break,
+                Waited::Wanted => continue,
+                Waited::InVain => {}
+            }
             if deadline.is_some_and(|deadline| deadline <= now)
                 && wire.expire(now, &mut self.scratch, context) == Verdict::Close
             {

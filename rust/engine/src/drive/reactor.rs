@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, look_away};
+use super::accept::{EXHAUSTED_REST, idle_enough, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::surplus::{Idle, Surplus};
@@ -398,14 +398,14 @@ impl Reactor {
     /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
     /// possible.
     fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
-        let enough = |until: Instant| until.checked_sub(context.protocol.timeouts.keep_alive)?.checked_add(IDLE_ENOUGH);
+        let keep_alive = context.protocol.timeouts.keep_alive;
         // What was found at an earlier look may be over: then look once more.
         for _ in 0..2 {
             while let Some(idle) = self.surplus.next() {
                 let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
                 let wire = place.and_then(|place| place.wire.as_mut());
                 let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
-                if let Some(later) = enough(idle.until).filter(|later| *later > now) {
+                if let Some(later) = idle_enough(idle.until, keep_alive).filter(|later| *later > now) {
                     self.surplus.put_back(idle);
                     return Err(Accepting::Resting(later));
                 }

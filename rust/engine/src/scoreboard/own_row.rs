@@ -89,6 +89,12 @@ impl OwnRow {
         self.cells().connections.load(Relaxed)
     }
 
+    /// Whether any child that accepts has a unit that nobody has taken.
+    #[must_use]
+    pub fn somebody_is_idle(&self) -> bool {
+        self.board.somebody_is_idle(self.child)
+    }
+
     /// As `Scoreboard::fewest_connections_elsewhere`.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self) -> Option<u32> {
