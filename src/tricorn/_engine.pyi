@@ -65,6 +65,12 @@ class ChildRow:
     """Threads inside the application now."""
     queued: int
     """Complete requests that wait for a thread now."""
+    queue_time: float
+    """Seconds that all requests so far have waited for a thread, added up."""
+    turned_away: int
+    """Complete requests so far that were answered with 503: too many waited, or they had waited too long."""
+    dropped: int
+    """Complete requests so far whose clients had gone before a thread was free."""
     taken: int
     """Units (threads) that no further client can have now; at most as many as the child has.
 
@@ -115,6 +121,7 @@ class EngineSettings:
         max_open_connections: int,
         max_queued_requests: int,
         max_queue_time: float,
+        server_timing: bool,
         server_header: str,
         error_log_fd: int,
         log_level: str,
@@ -134,7 +141,7 @@ class EngineSettings:
 
         `max_open_connections`, `max_queued_requests` and `max_queue_time` (seconds, 0 is for ever) concern the reactor only.
         A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
-        while it waited is dropped.
+        while it waited is dropped. With `server_timing` answers have a Server-Timing field.
         """
 
 @final

@@ -29,6 +29,7 @@ CAPACITY_KEYS = {
 }
 CHILD_KEYS = {
     *("slot", "generation", "pid", "state", "taken", "units", "connections", "requests", "accepted", "queued"),
+    *("queue_time", "turned_away", "dropped"),
     *("age", "pss", "uss", "rss", "stages"),
 }
 KEYS = {

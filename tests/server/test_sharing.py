@@ -96,6 +96,8 @@ def test_connections_beyond_the_bound_wait_their_turn(start: Start, mpm: str) ->
     with ExitStack() as stack:
         held = [stack.enter_context(Client(server.address)) for _ in range(holds)]
         assert all(client.get("/").body == b"Hello" for client in held)
+        for client in held:  # or it would be idle, and given up
+            client.send(b"GET / HTTP/1.1\r\n")
         beyond = stack.enter_context(Client(server.address)).send(request("/"))
         assert beyond.silent(0.5), "more connections are held than the bound allows"
         held[0].close()

@@ -46,6 +46,9 @@ pub(crate) struct ChildRow {
     requests: u64,
     busy: u32,
     queued: u32,
+    queue_time: f64,
+    turned_away: u64,
+    dropped: u64,
     taken: u32,
     stages: Vec<&'static str>,
 }
@@ -62,6 +65,9 @@ impl From<engine::scoreboard::ChildFacts> for ChildRow {
             requests: facts.requests,
             busy: facts.busy,
             queued: facts.queued,
+            queue_time: facts.queue_time.as_secs_f64(),
+            turned_away: facts.turned_away,
+            dropped: facts.dropped,
             taken: facts.taken,
             stages: facts.stages,
         }

@@ -24,6 +24,7 @@ pub(crate) struct EngineSettings {
     spool: Spool,
     open_connections: usize,
     queue: QueueBounds,
+    server_timing: bool,
     connections_per_child: u64,
     requests_per_child: u64,
     error_log_fd: RawFd,
@@ -40,7 +41,7 @@ impl EngineSettings {
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
         spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_header, error_log_fd, log_level, log_name, access_log_fd,
+        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header, error_log_fd, log_level, log_name, access_log_fd,
         access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
@@ -63,6 +64,7 @@ impl EngineSettings {
         max_open_connections: usize,
         max_queued_requests: usize,
         max_queue_time: f64,
+        server_timing: bool,
         server_header: String,
         error_log_fd: RawFd,
         log_level: &str,
@@ -105,6 +107,7 @@ impl EngineSettings {
             spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
             open_connections: max_open_connections,
             queue: QueueBounds { requests: max_queued_requests, time: seconds("max_queue_time", max_queue_time)? },
+            server_timing,
             connections_per_child: max_connections_per_child,
             requests_per_child: max_requests_per_child,
             error_log_fd,
@@ -134,6 +137,7 @@ impl EngineSettings {
             spool: self.spool.clone(),
             open_connections: self.open_connections,
             queue: self.queue,
+            server_timing: self.server_timing,
             error_log,
             access_log,
             row,

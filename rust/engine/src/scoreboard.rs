@@ -13,6 +13,7 @@ use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -91,6 +92,9 @@ struct ChildCells {
     per_request: AtomicU32,
     accepted: AtomicU64,
     requests: AtomicU64,
+    queue_micros: AtomicU64,
+    turned_away: AtomicU64,
+    dropped: AtomicU64,
 }
 
 /// One thread's cells. A stage of zero is an idle thread, otherwise it is the stage's number plus one.
@@ -122,6 +126,12 @@ pub struct ChildFacts {
     pub busy: u32,
     /// Complete requests that wait for a thread now.
     pub queued: u32,
+    /// How long all requests so far have waited for a thread, added up.
+    pub queue_time: Duration,
+    /// Complete requests so far that were refused because too many waited, or they had waited too long.
+    pub turned_away: u64,
+    /// Complete requests so far whose clients had gone before a thread was free.
+    pub dropped: u64,
     /// Units of capacity that no further client can have now.
     pub taken: u32,
     /// The word for what each thread is doing.
@@ -240,7 +250,8 @@ impl Scoreboard {
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
         }
-        for cell in [&row.generation, &row.accepted, &row.requests] {
+        let sums = [&row.queue_micros, &row.turned_away, &row.dropped];
+        for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums) {
             cell.store(0, Relaxed);
         }
         for slot in self.slots(child) {
@@ -264,6 +275,9 @@ impl Scoreboard {
                 requests: row.requests.load(Relaxed),
                 busy: row.busy.load(Relaxed),
                 queued: row.queued.load(Relaxed),
+                queue_time: Duration::from_micros(row.queue_micros.load(Relaxed)),
+                turned_away: row.turned_away.load(Relaxed),
+                dropped: row.dropped.load(Relaxed),
                 taken: row.taken(),
                 stages: self.slots(child).iter().map(|slot| stage_word(slot.stage.load(Relaxed))).collect(),
             })

@@ -51,7 +51,7 @@ fn a_full_queue_answers_503_and_those_in_it_are_served() {
         let retry = assert_refused(stream);
         assert!((1..30).contains(&retry), "{retry}");
     }
-    assert_eq!(server.facts().queued, 3);
+    assert_eq!((server.facts().queued, server.facts().turned_away), (3, 5));
     server.paths.gate.wait();
     assert!(read_answer(&mut slow).ends_with("through"));
     for stream in &mut waiting {
@@ -121,7 +121,8 @@ fn a_request_whose_client_has_reset_the_connection_does_not_reach_the_applicatio
     server.paths.gate.wait();
     assert!(read_answer(&mut slow).ends_with("through"));
     assert!(read_answer(&mut half_closed).ends_with("Hello, world!"));
-    wait_until("the counts", || server.facts().requests == 2);
+    wait_until("the counts", || server.facts().requests == 2 && server.facts().dropped == 1);
+    assert!(server.facts().queue_time >= Duration::from_millis(30), "{:?}", server.facts());
     drop((slow, half_closed));
     wait_until("the end of all connections", || server.facts().connections == 0);
     assert_eq!(server.facts().requests, 2, "the slow one and the half-closed one, not the one that has gone");
@@ -251,5 +252,24 @@ fn a_client_that_goes_on_asking_is_answered_until_an_answer_ends_its_connection(
         std::thread::sleep(Duration::from_millis(2));
     }
     assert!(read_answer(&mut newcomer).ends_with("Hello, world!"));
+    server.stop();
+}
+
+#[test]
+fn an_answer_tells_how_long_its_request_has_waited_if_that_is_wanted() {
+    let shape = Shape { threads: 1, server_timing: true, ..Shape::default() };
+    let server = Server::start(Kind::Reactor, shape);
+    let mut slow = server.connect();
+    slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the slow request", || server.board.facts()[0].busy == 1);
+    let mut waiting = queue_one(&server);
+    std::thread::sleep(Duration::from_millis(50));
+    server.paths.gate.wait();
+    let answer = read_answer(&mut waiting);
+    let timing = answer.lines().find_map(|line| line.strip_prefix("Server-Timing: queue;dur=")).expect(&answer);
+    let (queue, application) = timing.split_once(", app;dur=").expect(timing);
+    assert!(queue.parse::<f64>().unwrap() >= 50.0, "{timing}");
+    assert!(application.parse::<f64>().unwrap() < 5_000.0, "{timing}");
+    drop(slow);
     server.stop();
 }

@@ -37,6 +37,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         max_open_connections=settings.capacity.max_open_connections,
         max_queued_requests=settings.capacity.max_queued_requests,
         max_queue_time=settings.capacity.max_queue_time,
+        server_timing=settings.gateway.server_timing,
         server_header=settings.gateway.server_header,
         error_log_fd=heritage.logs.error,
         log_level=settings.logs.log_level.value,

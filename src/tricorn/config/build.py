@@ -112,6 +112,7 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
         gateway=Gateway(
             root_path=values.value(requests.ROOT_PATH),
             server_header=values.value(requests.SERVER_HEADER),
+            server_timing=values.value(requests.SERVER_TIMING),
         ),
     )
 

@@ -234,6 +234,8 @@ class Gateway:
     """SCRIPT_NAME."""
     server_header: str
     """The Server field; "" sends none."""
+    server_timing: bool
+    """Whether answers have a Server-Timing field."""
 
 
 @dataclass(frozen=True, slots=True)

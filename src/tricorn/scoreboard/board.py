@@ -23,6 +23,12 @@ class ChildSnapshot:
     taken: int
     """Threads that no further client can have now."""
     queued: int
+    queue_time: float
+    """Seconds that all requests so far have waited for a thread, added up."""
+    turned_away: int
+    """Complete requests so far that were answered with 503 because too many waited, or they had waited too long."""
+    dropped: int
+    """Complete requests so far whose clients had gone before a thread was free."""
     stages: tuple[str, ...]
 
 
@@ -58,6 +64,9 @@ class Scoreboard:
                 busy=row.busy,
                 taken=row.taken,
                 queued=row.queued,
+                queue_time=row.queue_time,
+                turned_away=row.turned_away,
+                dropped=row.dropped,
                 stages=tuple(row.stages),
             )
             for row in self.memory.rows()

@@ -40,6 +40,18 @@ class Row(Protocol):
         """Complete requests that wait for a thread."""
 
     @property
+    def queue_time(self) -> float:
+        """Seconds that all requests have waited for a thread, added up."""
+
+    @property
+    def turned_away(self) -> int:
+        """Complete requests that were answered with 503, since no thread was free in time."""
+
+    @property
+    def dropped(self) -> int:
+        """Complete requests whose clients had gone before a thread was free."""
+
+    @property
     def stages(self) -> Sequence[str]:
         """What each thread does."""
 
@@ -194,6 +206,9 @@ def _child(child: ChildFacts) -> dict[str, Any]:
         "requests": 0 if row is None else _clamped(row.requests),
         "accepted": 0 if row is None else _clamped(row.accepted),
         "queued": 0 if row is None else _clamped(row.queued),
+        "queue_time": 0.0 if row is None else round(max(0.0, min(row.queue_time, float(_LARGEST))), 6),
+        "turned_away": 0 if row is None else _clamped(row.turned_away),
+        "dropped": 0 if row is None else _clamped(row.dropped),
         "age": round(max(0.0, child.age), 1),
         "pss": None if memory is None else memory.pss,
         "uss": None if memory is None else memory.uss,

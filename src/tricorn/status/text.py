@@ -158,6 +158,8 @@ def _doing(child: Mapping[str, Any]) -> str:
     doing = [f"{_number(stages[stage])} {plain(stage)}" for stage in known]
     if queued := _number(child.get("queued")):
         doing.insert(0, f"{queued} queued")
+    if turned_away := _number(child.get("turned_away")):
+        doing.append(f"{turned_away} turned away")
     return ", ".join(doing) or ("idle" if "idle" in stages else "")
 
 

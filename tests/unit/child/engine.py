@@ -31,6 +31,7 @@ def engine_settings(error_log: int, access_log: int | None, spool: Path) -> Engi
         max_open_connections=10,
         max_queued_requests=10,
         max_queue_time=0,
+        server_timing=False,
         server_header="",
         error_log_fd=error_log,
         log_level="info",

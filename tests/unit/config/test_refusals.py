@@ -55,6 +55,7 @@ BAD_TEXTS = {
     "response_memory": ["-1"],
     "response_limit": ["0", "unlimited"],
     "root_path": ["api", "/", "/api/", "/a?b", "//a", "/a b"],
+    "server_timing": ["perhaps"],
     "server_header": ["a\r\nB: c", "é", " a", ""],
     "chdir": ["", "a\0"],
     "python_path": ["a\0"],

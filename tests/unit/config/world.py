@@ -109,6 +109,7 @@ SAMPLES: Mapping[str, Sample] = {
     "response_memory": Sample("2M", '"2M"', lambda s: s.spool.response_memory, 2 << 20),
     "response_limit": Sample("1G", '"1G"', lambda s: s.spool.response_limit, 1 << 30),
     "root_path": Sample("/api/v1", '"/api/v1"', lambda s: s.gateway.root_path, "/api/v1"),
+    "server_timing": Sample("on", "true", lambda s: s.gateway.server_timing, True),
     "server_header": Sample("off", "false", lambda s: s.gateway.server_header, ""),
     "chdir": Sample("/srv", '"/srv"', lambda s: s.environment.chdir, Path("/srv")),
     "python_path": Sample("/a,b", '["/a", "b"]', lambda s: s.environment.python_path, ("/a", "b")),

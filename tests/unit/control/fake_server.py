@@ -41,6 +41,9 @@ class Row:
     accepted: int = 9_876
     queued: int = 0
     stages: tuple[str, ...] = ("handler", "handler", "write", *["idle"] * 5)
+    queue_time: float = 0.0
+    turned_away: int = 0
+    dropped: int = 0
 
 
 MIB = 1 << 20

@@ -43,10 +43,11 @@ def test_the_limit_of_resize_is_the_one_that_is_told() -> None:
 
 
 def test_what_a_child_says_of_itself_is_bounded() -> None:
-    lies = Row(-5, 2**200, -1, 2**70, tuple(f"stage{n}" for n in range(500)))
+    lies = Row(-5, 2**200, -1, 2**70, tuple(f"stage{n}" for n in range(500)), -1.0, -1, 2**64)
     (child,) = report(facts(children=[ChildFacts(0, 1, 9, "ready", -3.0, 8, 99, lies, None)]))["children"]
     assert (child["taken"], child["connections"], child["accepted"], child["age"]) == (8, 0, 0, 0.0)
-    assert child["requests"] == child["queued"] == 2**63
+    assert child["requests"] == child["queued"] == child["dropped"] == 2**63
+    assert (child["queue_time"], child["turned_away"]) == (0.0, 0)
     assert len(child["stages"]) <= 16
 
 
@@ -56,7 +57,7 @@ def test_nothing_is_said_of_memory_that_was_not_measured() -> None:
 
 
 def test_the_largest_server_fits_into_an_answer() -> None:
-    row = Row(10**5, 10**12, 10**12, 10**4, ("handler", "idle", "body", "head", "write"))
+    row = Row(10**5, 10**12, 10**12, 10**4, ("handler", "idle", "body", "head", "write"), 1e12 / 3, 10**12, 10**12)
     memory = ProcessMemory(10**11, 10**11, 10**11)
     children = [ChildFacts(n, 99, 4_000_000, "draining", 10.0**7, 64, 64, row, memory) for n in range(MOST_CHILDREN)]
     data = report(facts(children=[*children, *children[:5]]))

@@ -201,12 +201,7 @@ struct Lane<'a> {
 
 impl Lane<'_> {
     /// Waits for any of `sockets`; then lets the supervisor attend to what concerns it.
-    fn wait(
-        &mut self,
-        sockets: &[BorrowedFd<'_>],
-        interest: Interest,
-        until: Option<Instant>,
-    ) -> Result<bool, Stop> {
+    fn wait(&mut self, sockets: &[BorrowedFd<'_>], interest: Interest, until: Option<Instant>) -> Result<bool, Stop> {
         let ready = self.waiter.wait(sockets, interest, until);
         self.attend(ready)
     }
@@ -394,7 +389,7 @@ impl Lane<'_> {
         if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
             wire.connection.retire(now);
         }
-        wire.connection.enter_handler(now);
+        wire.begin_answer(now, context);
         let mut one = One { wire, out: &mut self.scratch.out, context, given: false };
         driver.gateway.serve(&mut one);
         context.row.left();

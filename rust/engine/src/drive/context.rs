@@ -34,6 +34,8 @@ pub struct Context {
     pub open_connections: usize,
     /// How many complete requests may wait for a thread of the reactor, and for how long.
     pub queue: QueueBounds,
+    /// Whether answers tell how long their requests have waited. Directive: `server_timing`.
+    pub server_timing: bool,
     /// Lines for the operator.
     pub error_log: ErrorLog,
     /// Lines for answered requests, when there is an access log.

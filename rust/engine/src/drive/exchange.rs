@@ -68,7 +68,11 @@ impl Exchange<'_> {
         if duty != Duty::Serving {
             duty.tell(&mut self.wire.connection, Instant::now());
         }
-        self.wire.connection.respond(status, self.out)
+        let mut head = self.wire.connection.respond(status, self.out)?;
+        if self.context.server_timing {
+            head.field(b"Server-Timing", self.wire.noted.timing(Instant::now()).as_bytes())?;
+        }
+        Ok(head)
     }
 
     /// Whether a response head has been written.

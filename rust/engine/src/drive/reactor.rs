@@ -313,7 +313,7 @@ impl Reactor {
 
     /// Refuses a complete request, which is away, and takes it back.
     pub(super) fn turn_away(&mut self, mut away: Away, reject: &Reject, now: Instant, context: &Context) {
-        let verdict = away.wire.refuse(reject, now, &mut self.scratch, context);
+        let verdict = away.wire.turn_away(reject, now, &mut self.scratch, context);
         self.take_back(away, verdict, now, context);
     }
 

@@ -127,7 +127,7 @@ impl<'a> Turn<'a> {
                 overload::Turn::Drop => away.wire.drop_request(now, context),
                 overload::Turn::Refuse => {
                     let waited = now.saturating_duration_since(away.wire.noted.complete_at);
-                    away.wire.refuse(&overload::too_long(waited), now, self.scratch, context)
+                    away.wire.turn_away(&overload::too_long(waited), now, self.scratch, context)
                 }
             };
             self.hand_back(away, verdict, now);
@@ -158,7 +158,7 @@ impl Batch for Turn<'_> {
         let mut away = self.take(now)?;
         self.lend();
         driver.context.row.stage(self.thread, Some(Stage::Handler));
-        away.wire.connection.enter_handler(now);
+        away.wire.begin_answer(now, &driver.context);
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);
         let away = self.current.insert(away);

@@ -2,7 +2,7 @@
 //! `proceed` (when the socket may have something) and `complete` (when the application has answered); which thread does
 //! so, and how it waits in between, is theirs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Progress};
 use super::{Body, Context};
@@ -57,8 +57,24 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Noted {
     pub(super) complete_at: Instant,
+    /// How long the complete request has waited for a thread.
+    pub(super) waited: Duration,
     pub(super) status: u16,
     pub(super) bytes: u64,
+}
+
+impl Noted {
+    fn begin(now: Instant) -> Self {
+        Self { complete_at: now, waited: Duration::ZERO, status: 0, bytes: 0 }
+    }
+
+    /// The value of a Server-Timing field at the beginning of an answer: milliseconds in the queue, and in the application so
+    /// far.
+    pub(super) fn timing(&self, now: Instant) -> String {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        let took = now.saturating_duration_since(self.complete_at).saturating_sub(self.waited);
+        format!("queue;dur={:.3}, app;dur={:.3}", milliseconds(self.waited), milliseconds(took))
+    }
 }
 
 /// See the module's first lines.
@@ -86,7 +102,7 @@ impl Wire {
             answer: Answer::default(),
             socket,
             endpoints,
-            noted: Noted { complete_at: now, status: 0, bytes: 0 },
+            noted: Noted::begin(now),
             readable: false,
             ended: false,
             lost: false,
@@ -134,7 +150,7 @@ impl Wire {
                     }
                 }
                 Step::Request => {
-                    self.noted = Noted { complete_at: now, status: 0, bytes: 0 };
+                    self.noted = Noted::begin(now);
                     return Verdict::Request;
                 }
                 Step::Reject(reject) => return self.refuse(&reject, now, scratch, context),
@@ -172,6 +188,26 @@ impl Wire {
         pushed && self.answer.send(&self.socket).0 != Progress::Gone
     }
 
+    /// The application is about to have the request.
+    pub(super) fn begin_answer(&mut self, now: Instant, context: &Context) {
+        self.noted.waited = now.saturating_duration_since(self.noted.complete_at);
+        context.row.waited(self.noted.waited);
+        self.connection.enter_handler(now);
+    }
+
+    /// Refuses a complete request for which there is no thread.
+    pub(super) fn turn_away(
+        &mut self,
+        reject: &Reject,
+        now: Instant,
+        scratch: &mut Scratch,
+        context: &Context,
+    ) -> Verdict {
+        self.noted.waited = now.saturating_duration_since(self.noted.complete_at);
+        context.row.turned_away();
+        self.send_refusal(reject, now, scratch, context)
+    }
+
     /// Answers a refusal by the byte path.
     pub(super) fn refuse(
         &mut self,
@@ -180,6 +216,11 @@ impl Wire {
         scratch: &mut Scratch,
         context: &Context,
     ) -> Verdict {
+        self.noted = Noted::begin(now);
+        self.send_refusal(reject, now, scratch, context)
+    }
+
+    fn send_refusal(&mut self, reject: &Reject, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         context.error_log.client_line(|| {
             let peer = match self.endpoints.peer {
                 Endpoint::Tcp(address) => address.to_string(),
@@ -188,7 +229,7 @@ impl Wire {
             format!("refused with {}: {} client={peer}", reject.status, reject.reason)
         });
         self.connection.reject(reject, &mut scratch.out);
-        self.noted = Noted { complete_at: now, status: reject.status, bytes: 0 };
+        self.noted.status = reject.status;
         self.record(now, context);
         self.settle(now, scratch, context)
     }
@@ -206,7 +247,9 @@ impl Wire {
 
     /// The client of a complete request has gone before the application began with it.
     pub(super) fn drop_request(&mut self, now: Instant, context: &Context) -> Verdict {
+        self.noted.waited = now.saturating_duration_since(self.noted.complete_at);
         self.noted.status = CLIENT_GONE;
+        context.row.dropped();
         self.record(now, context);
         Verdict::Close
     }
@@ -372,6 +415,7 @@ impl Wire {
             protocol: head.version().as_str().as_bytes(),
             status: self.noted.status,
             bytes: self.noted.bytes,
+            waited: self.noted.waited,
             took: now.saturating_duration_since(self.noted.complete_at),
             field: &|name| head.fields().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value),
         });

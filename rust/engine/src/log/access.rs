@@ -23,6 +23,8 @@ pub struct Record<'a> {
     pub status: u16,
     /// Bytes of the answer's body.
     pub bytes: u64,
+    /// From the complete request to the application.
+    pub waited: Duration,
     /// From the complete request to the end of the answer.
     pub took: Duration,
     /// A field of the request by its name, without regard to case.

@@ -19,7 +19,7 @@ impl fmt::Display for UnknownDirective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is not known in an access log format; known are %h %a %l %u %t %r %m %U %q %H %s %>s %b %B %D %T %p %P \
+            "`{}` is not known in an access log format; known are %h %a %l %u %t %r %m %U %q %H %s %>s %b %B %D %T %Q %p %P \
              %{{Name}}i %% and gunicorn's %(h)s forms of them",
             self.0
         )
@@ -43,6 +43,7 @@ enum Item {
     BytesOrDash,
     Bytes,
     Microseconds,
+    QueueMicroseconds,
     Milliseconds,
     Seconds,
     DecimalSeconds,
@@ -132,6 +133,7 @@ fn directive(text: &str) -> Result<(Item, usize), UnknownDirective> {
         Some('B') => Item::Bytes,
         Some('D') => Item::Microseconds,
         Some('T') => Item::Seconds,
+        Some('Q') => Item::QueueMicroseconds,
         Some('p') => Item::LocalPort,
         Some('P') => Item::ProcessId,
         Some('%') => Item::Text(b"%".to_vec()),
@@ -159,6 +161,7 @@ fn atom_item(atom: &str) -> Option<Item> {
         "T" => Item::Seconds,
         "M" => Item::Milliseconds,
         "D" => Item::Microseconds,
+        "Q" => Item::QueueMicroseconds,
         "L" => Item::DecimalSeconds,
         "p" => Item::ProcessIdInBrackets,
         other => Item::Field(other.strip_prefix('{')?.strip_suffix("}i")?.as_bytes().to_vec()),
@@ -193,6 +196,7 @@ fn write_item(item: &Item, record: &Record<'_>, line: &mut Vec<u8>) {
         Item::BytesOrDash if record.bytes == 0 => line.push(b'-'),
         Item::BytesOrDash | Item::Bytes => line.extend_from_slice(number.format(record.bytes).as_bytes()),
         Item::Microseconds => line.extend_from_slice(number.format(record.took.as_micros()).as_bytes()),
+        Item::QueueMicroseconds => line.extend_from_slice(number.format(record.waited.as_micros()).as_bytes()),
         Item::Milliseconds => line.extend_from_slice(number.format(record.took.as_millis()).as_bytes()),
         Item::Seconds => line.extend_from_slice(number.format(record.took.as_secs()).as_bytes()),
         Item::DecimalSeconds => {
@@ -255,6 +259,7 @@ mod tests {
             protocol: b"HTTP/1.1",
             status: 200,
             bytes: 13,
+            waited: Duration::from_micros(234),
             took: Duration::from_micros(1_234_567),
             field: &|name| name.eq_ignore_ascii_case(b"referer").then_some(b"http://x/\x80".as_slice()),
         };
@@ -267,10 +272,10 @@ mod tests {
     fn both_dialects() {
         assert_eq!(line("%h %l %u \"%r\" %>s %b"), "::1 - - \"GET /a\\\"b?x=1\\x0a HTTP/1.1\" 200 13\n");
         assert_eq!(
-            line("%m %U %q %H %s %B %D %T %{ms}T %p %%"),
-            "GET /a\\\"b ?x=1\\x0a HTTP/1.1 200 13 1234567 1 1234 8000 %\n"
+            line("%m %U %q %H %s %B %D %T %{ms}T %Q %p %%"),
+            "GET /a\\\"b ?x=1\\x0a HTTP/1.1 200 13 1234567 1 1234 234 8000 %\n"
         );
-        assert_eq!(line("%(h)s %(s)s %(L)s %(f)s %({Accept}i)s"), "::1 200 1.234567 http://x/\\x80 -\n");
+        assert_eq!(line("%(h)s %(s)s %(Q)s %(L)s %(f)s %({Accept}i)s"), "::1 200 234 1.234567 http://x/\\x80 -\n");
         assert!(line("combined").ends_with("\"http://x/\\x80\" \"-\"\n"));
     }
 

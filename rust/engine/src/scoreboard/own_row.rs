@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::{Capacity, ChildCells, ChildState, Scoreboard};
 use crate::connection::Stage;
@@ -67,6 +68,25 @@ impl OwnRow {
     /// So many complete requests wait for a thread.
     pub fn queued(&self, requests: usize) {
         self.cells().queued.store(u32::try_from(requests).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// A complete request has waited for so long until a thread had it.
+    pub fn waited(&self, time: Duration) {
+        // The usual case does not touch the cell.
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        if micros > 0 {
+            self.cells().queue_micros.fetch_add(micros, Relaxed);
+        }
+    }
+
+    /// A complete request has been refused because too many waited, or it had waited too long.
+    pub fn turned_away(&self) {
+        self.cells().turned_away.fetch_add(1, Relaxed);
+    }
+
+    /// A complete request has been dropped because its client had gone.
+    pub fn dropped(&self) {
+        self.cells().dropped.fetch_add(1, Relaxed);
     }
 
     /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.

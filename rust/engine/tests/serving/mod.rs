@@ -167,6 +167,7 @@ pub struct Shape {
     pub requests_per_child: u64,
     pub open_connections: usize,
     pub queue: QueueBounds,
+    pub server_timing: bool,
 }
 
 impl Default for Shape {
@@ -180,6 +181,7 @@ impl Default for Shape {
             requests_per_child: 0,
             open_connections: 1000,
             queue: QueueBounds { requests: 1000, time: Duration::from_secs(60) },
+            server_timing: false,
         }
     }
 }
@@ -210,6 +212,7 @@ impl Server {
             },
             open_connections: shape.open_connections,
             queue: shape.queue,
+            server_timing: shape.server_timing,
             error_log: ErrorLog::new(stderr.as_fd(), Level::Warning, "test".to_owned()),
             access_log: None,
             row: OwnRow::new(Arc::clone(&board), 0, Some(spare_bell)).unwrap(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tricorn.config.compound_kinds import OrWord
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section
-from tricorn.config.kinds import Integer, Kind, Seconds, Size, Text
+from tricorn.config.kinds import Boolean, Integer, Kind, Seconds, Size, Text
 from tricorn.config.read_timeouts import ReadTimeouts
 from tricorn.config.settings import Mpm, Rate
 
@@ -157,4 +157,14 @@ SERVER_HEADER = Directive(
     change=Change.RELOAD,
     equivalents=Equivalents("ServerTokens", "", "--no-server-header"),
     fixed_flags={"--no-server-header": "off"},
+)
+SERVER_TIMING = Directive(
+    name="server_timing",
+    section=Section.ANSWERS,
+    kind=Boolean(),
+    default=False,
+    meaning="A Server-Timing field in each answer of the application: milliseconds that the complete request has waited"
+    " for a thread (queue) and that the application has taken until then (app).",
+    reason="Off: what it tells is for the operator, and anybody could see how busy the server is.",
+    change=Change.RELOAD,
 )

@@ -24,6 +24,7 @@ fn context() -> Context {
             response_limit: u64::MAX,
         },
         open_connections: 10,
+        server_timing: false,
         queue: QueueBounds { requests: 10, time: Duration::ZERO },
         error_log: ErrorLog::new(stderr.as_fd(), Level::Error, "test".to_owned()),
         access_log: None,
