@@ -71,7 +71,7 @@ class Siege:
     pss_before: int
     pss_peak: int
     held: int
-    """Most connections that the attackers held at one moment; 0 if they do not tell."""
+    """Most connections to the server at one moment, those that still wait in the kernel's queue included."""
     kernel_peak: int
     """Bytes of socket buffers by which the kernel grew at most, both ends."""
     attackers: Mapping[str, Any]
@@ -96,10 +96,11 @@ def run(server: Besieged, assault: Assault, bench: Bench, *, rate: float) -> Sie
             attackers = _spawn(assault.argv(port, bench.seconds + PATIENCE), bench)
             with attackers:
                 ending.callback(attackers.kill)
-                peak, kernel_peak = before, kernel_before
+                peak, kernel_peak, held = before, kernel_before, 0
                 while time.monotonic() < began + bench.seconds:
                     time.sleep(LOOK_SECONDS)
                     peak, kernel_peak = max(peak, tree.pss_bytes()), max(kernel_peak, _kernel_bytes())
+                    held = max(held, _connections(port))
                 visits = [
                     Visit(*each)
                     for each in json.loads(_told(honest, "the process of the honest clients", PATIENCE + END_SECONDS))
@@ -114,7 +115,7 @@ def run(server: Besieged, assault: Assault, bench: Bench, *, rate: float) -> Sie
         recovered=_recovered(during, began),
         pss_before=before,
         pss_peak=peak,
-        held=max((count for _, count in account.get("held", ())), default=0),
+        held=held,
         kernel_peak=kernel_peak - kernel_before,
         attackers=account,
     )
@@ -195,3 +196,10 @@ def _kernel_bytes() -> int:
     """Socket buffers of TCP on the whole machine, sockstat of proc(5)."""
     words = Path("/proc/net/sockstat").read_text("ascii").partition("TCP:")[2].split("\n")[0].split()
     return int(words[words.index("mem") + 1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _connections(port: int) -> int:
+    """Connections of the server's port that it has not ended (established, or the client has ended its side)."""
+    end = f":{port:04X}"
+    rows = (line.split(None, 4) for line in Path("/proc/net/tcp").read_text("ascii").splitlines())
+    return sum(row[1].endswith(end) and row[3] in {"01", "08"} for row in rows)
