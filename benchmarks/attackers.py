@@ -3,7 +3,7 @@
 Each attacker opens its connection, sends what its kind opens with, and then does once a second what its kind does. Whom
 the server sends away comes back a second later, as a real attacker would; with `--once` it stays away. Attackers come
 from many addresses of 127.0.1.0/24. At the end of its seconds, or when standard input ends, a JSON object goes to
-standard output: how many connections were made, answered, closed, refused. How honest clients fare meanwhile is not seen here.
+standard output: how many connections were made, answered, closed, refused. How honest clients fare is not seen here.
 """
 
 from __future__ import annotations
