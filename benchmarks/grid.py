@@ -1,4 +1,4 @@
-"""A table as a picture: rows, columns, coloured cells with lines of text, as SVG by hand. No figures of a server here."""
+"""A table as a picture: rows, columns, coloured cells with lines of text, as SVG by hand. No figures of a server."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from benchmarks.machine import BenchmarkError
 from benchmarks.process_tree import adopt_orphans, kill_descendants
 from benchmarks.servers import ROOT, find_tricorn
 from benchmarks.siege import Assault, Siege
+from benchmarks.siege_bars import bars
 from benchmarks.siege_report import HEADING, Result, line, picture
 from benchmarks.trial import Bench, TrialError
 
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if server.peer in missing:
                 print(f"{server.label}: left out, {missing[server.peer]}")
         _fight([each for each in servers if each.peer not in missing], attacks, bench, options, results)
+        print("", *bars(results), sep="\n")
     except BenchmarkError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
