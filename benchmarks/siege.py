@@ -112,7 +112,7 @@ def run(server: Besieged, assault: Assault, bench: Bench, *, rate: float) -> Sie
     return Siege(
         calm=judge([visit for visit in visits if visit.came + visit.took < began]),
         attacked=judge(during),
-        recovered=_recovered(during, began),
+        recovered=recovered(during, began),
         pss_before=before,
         pss_peak=peak,
         held=held,
@@ -154,7 +154,7 @@ def judge(visits: Sequence[Visit]) -> Answers:
     )
 
 
-def _recovered(visits: Sequence[Visit], began: float) -> float | None:
+def recovered(visits: Sequence[Visit], began: float) -> float | None:
     """When the last one came who was not answered; whoever came after it was."""
     if not visits or visits[-1].problem:
         return None
