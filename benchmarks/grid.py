@@ -10,8 +10,10 @@ from benchmarks.picture import FONT, INK, PALE
 
 NAMES, CELL_WIDTH, CELL_HEIGHT = 210, 128, 62
 TOP, EDGE = 104, 16
+LEAST_WIDTH = 760
+"""Room for the subtitle."""
 LINE = 16
-HEAD_CHARACTERS = 20
+HEAD_CHARACTERS = 15
 """A heading longer than this goes to a second line."""
 
 
@@ -25,7 +27,7 @@ class Cell:
 
 def draw(title: str, subtitle: str, columns: Sequence[str], rows: Mapping[str, Sequence[Cell | None]]) -> str:
     """The whole picture. A cell of None was not measured."""
-    width = EDGE * 2 + NAMES + CELL_WIDTH * len(columns)
+    width = max(LEAST_WIDTH, EDGE * 2 + NAMES + CELL_WIDTH * len(columns))
     height = TOP + CELL_HEIGHT * len(rows) + EDGE
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     lines = [

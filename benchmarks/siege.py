@@ -75,6 +75,8 @@ class Siege:
     kernel_peak: int
     """Bytes of socket buffers by which the kernel grew at most, both ends."""
     attackers: Mapping[str, Any]
+    seconds: Sequence[float]
+    """For each second of the attack, the share of those who came in it that were answered."""
 
     @property
     def growth(self) -> int:
@@ -118,6 +120,7 @@ def run(server: Besieged, assault: Assault, bench: Bench, *, rate: float) -> Sie
         held=held,
         kernel_peak=kernel_peak - kernel_before,
         attackers=account,
+        seconds=by_second(during, began),
     )
 
 
@@ -159,6 +162,15 @@ def recovered(visits: Sequence[Visit], began: float) -> float | None:
     if not visits or visits[-1].problem:
         return None
     return max((visit.came - began for visit in visits if visit.problem), default=0.0)
+
+
+def by_second(visits: Sequence[Visit], began: float) -> list[float]:
+    """The shares of those answered, second by second; a second in which nobody came is as the one before."""
+    shares: list[float] = []
+    for second in range(int(visits[-1].came - began) + 1 if visits else 0):
+        came = [visit for visit in visits if int(visit.came - began) == second]
+        shares.append(judge(came).share if came else shares[-1] if shares else 1.0)
+    return shares
 
 
 def _spawn(argv: Sequence[str], bench: Bench) -> subprocess.Popen[str]:

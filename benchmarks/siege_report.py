@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import grid
 from benchmarks.besieged import Besieged
+from benchmarks.picture import Panel, Series, draw
 from benchmarks.siege import Answers, Assault, Siege
 
 HEADING = (
@@ -14,6 +15,7 @@ HEADING = (
     f"{'PSS MiB':>8} {'grew':>7} {'sockets':>8} {'held':>6}  lost"
 )
 GOOD, PARTLY, BAD = "#aceebb", "#fae17d", "#ffc1ba"
+COLOURS = ("#2da44e", "#1f6feb", "#8250df", "#cf222e", "#bf8700", "#57606a")
 MIB = 2**20
 
 
@@ -64,6 +66,30 @@ def picture(results: Sequence[Result]) -> str:
         "Share of honest clients answered within 3 s, their p99, and by how much the memory of the server grew.",
         [assault.label for assault in attacks],
         rows,
+    )
+
+
+def course(results: Sequence[Result]) -> str:
+    """The sieges of the first attack as curves: the share of honest clients answered, second by second."""
+    assault = results[0].assault
+    fought = [each for each in results if each.assault.name == assault.name and isinstance(each.outcome, Siege)]
+    series = [
+        Series(
+            each.server.label,
+            [(number + 0.5, share * 100) for number, share in enumerate(each.outcome.seconds)],
+            COLOURS[index % len(COLOURS)],
+            dashes="" if index < len(COLOURS) else "6 3",
+        )
+        for index, each in enumerate(fought)
+        if isinstance(each.outcome, Siege)
+    ]
+    seconds = max((len(each.points) for each in series), default=1)
+    return draw(
+        f"{assault.clients} x {assault.label}",
+        "Share of the honest clients of each second that were answered within 3 s; the attack begins at 0.",
+        [Panel("answered, %", 260, tuple(series))],
+        [],
+        float(seconds),
     )
 
 

@@ -24,7 +24,7 @@ from benchmarks.process_tree import adopt_orphans, kill_descendants
 from benchmarks.servers import ROOT, find_tricorn
 from benchmarks.siege import Assault, Siege
 from benchmarks.siege_bars import bars
-from benchmarks.siege_report import HEADING, Result, line, picture
+from benchmarks.siege_report import HEADING, Result, course, line, picture
 from benchmarks.trial import Bench, TrialError
 
 CELLS = ("silent", "head-bytes", "slow-bodies", "large-readers")
@@ -175,6 +175,8 @@ def _write(results: Sequence[Result], options: argparse.Namespace) -> None:
             for each in results
         ]
         options.json.write_text(json.dumps(rows, indent=1), "utf-8")
+    if options.course is not None and results:
+        options.course.write_text(course(results), "utf-8")
     if options.picture is not None and results:
         options.picture.write_text(picture(results), "utf-8")
 

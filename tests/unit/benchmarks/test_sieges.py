@@ -17,9 +17,9 @@ from benchmarks import grid
 from benchmarks.attackers import KINDS
 from benchmarks.besieged import SERVERS
 from benchmarks.honest import Visit
-from benchmarks.siege import Assault, Siege, judge, recovered
+from benchmarks.siege import Assault, Siege, by_second, judge, recovered
 from benchmarks.siege_bars import bars
-from benchmarks.siege_report import Result, line, picture
+from benchmarks.siege_report import Result, course, line, picture
 
 ROOT = Path(__file__).parents[3]
 LOST = "no answer in 3 s"
@@ -37,6 +37,7 @@ def siege(problems: list[str], *, began: float = 100.0, growth: int = 0, held: i
         held=held,
         kernel_peak=0,
         attackers={},
+        seconds=by_second(visits, began),
     )
 
 
@@ -66,6 +67,12 @@ def test_recovery_is_when_the_last_lost_one_came(problems: list[str], expected: 
     assert siege(problems).recovered == (None if expected is None else pytest.approx(expected))
 
 
+def test_the_course_has_a_share_for_each_second() -> None:
+    assert siege([""] * 10 + [LOST] * 5 + [""] * 5 + [LOST] * 2).seconds == [1.0, 0.5, 0.0]
+    visits = [Visit(0.0, 0.1), Visit(0.5, 3.0, LOST), Visit(2.0, 0.1)]
+    assert by_second(visits, 0.0) == [0.5, 0.5, 1.0]
+
+
 def test_bars_of_the_event_mpm() -> None:
     idle = result("event", "idle", siege([""] * 20, growth=4096 * 2000, held=2000))
     assert [text.rpartition(", ")[2] for text in bars([idle])] == ["met", "met", "NOT met"]
@@ -85,9 +92,9 @@ def test_a_siege_without_an_answer_can_be_told_and_drawn() -> None:
     results = [result("event", "idle", siege([LOST])), result("worker", "flood", "it did not listen")]
     assert "never" in line(results[0])
     assert "not measured: it did not listen" in line(results[1])
-    drawn = picture(results)
-    ET.fromstring(drawn)
-    assert "0 %" in drawn
+    for drawn in (picture(results), course(results)):
+        ET.fromstring(drawn)
+        assert "tricorn event, 2 children" in drawn
 
 
 def test_names_in_a_picture_cannot_break_it() -> None:
