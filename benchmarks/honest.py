@@ -40,8 +40,7 @@ async def _visit(port: int) -> Visit:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(REQUEST)
-            answer = await reader.read(-1)
-            problem = _judged(answer)
+            problem = await _judged(reader)
     except TimeoutError:
         problem = f"no answer in {PATIENCE:g} s"
     except OSError as error:
@@ -54,12 +53,18 @@ async def _visit(port: int) -> Visit:
     return Visit(came, took, problem)
 
 
-def _judged(answer: bytes) -> str:
-    if answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(BODY):
-        return ""
-    if not answer:
-        return "closed without an answer"
-    return f"status {answer.split(b' ', 2)[1].decode('latin-1')}" if answer.count(b" ") > 1 else "a strange answer"
+async def _judged(reader: asyncio.StreamReader) -> str:
+    """Empty when the right answer comes. Its length is believed: not every server closes when it is asked to."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        status = head.split(b" ", 2)[1]
+        if status != b"200":
+            return f"status {status.decode('latin-1')}"
+        return "" if await reader.readexactly(len(BODY)) == BODY else "a wrong answer"
+    except asyncio.IncompleteReadError as error:
+        return "cut off" if error.partial else "closed without an answer"
+    except (IndexError, asyncio.LimitOverrunError):
+        return "a strange answer"
 
 
 async def _visits(port: int, rate: float, seconds: float) -> list[Visit]:
