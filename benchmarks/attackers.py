@@ -31,6 +31,8 @@ MOST_CLIENTS = 10_000
 MOST_SECONDS = 300.0
 SMALL_WINDOW = 4096
 LONGEST_SLEEP = 0.25
+PHONE_SECONDS = 30
+"""An honest upload above the least rate takes longer than any first allowance."""
 ADDRESSES = 50
 IP_BIND_ADDRESS_NO_PORT = 24
 NO_LINGER = struct.pack("ii", 1, 0)
@@ -44,6 +46,8 @@ class Kind:
     opening: bytes
     beat: bytes = b""
     """Sent once a second."""
+    beats: int | None = None
+    """How often on one connection; None: without end."""
     reads: int | None = 0
     """Bytes read once a second; None: all that comes, at once."""
     leaves: bool = False
@@ -60,6 +64,13 @@ KINDS = {
     "slow-readers": Kind("50 MB, 256 bytes a second read", _HEAD.replace(b"/", b"/pieces", 1) + b"\r\n", reads=256),
     "still-readers": Kind("50 MB, nothing read", _HEAD.replace(b"/", b"/pieces", 1) + b"\r\n"),
     "large-readers": Kind("30 MB, 256 bytes a second read", _HEAD.replace(b"/", b"/large", 1) + b"\r\n", reads=256),
+    "phones": Kind(
+        "honest uploads, 600 bytes a second",
+        _POST.replace(b"1000000", str(PHONE_SECONDS * 600).encode()),
+        bytes(600),
+        beats=PHONE_SECONDS,
+        reads=None,
+    ),
     "idle": Kind("idle after one request", _HEAD + b"\r\n", reads=None),
     "flood": Kind("connect, reset after a second", b"", reads=None, leaves=True),
 }
@@ -71,7 +82,7 @@ class Account:
 
     opened: int = 0
     answered: int = 0
-    """Connections on which the server sent something."""
+    """Connections whose first answer was a success."""
     closed_by_server: int = 0
     failed: int = 0
     """Connections that did not come about."""
@@ -80,7 +91,7 @@ class Account:
 class Attacker:
     """One bad client and its connection of the moment."""
 
-    __slots__ = ("connected", "descriptor", "heard", "number", "socket", "turn")
+    __slots__ = ("connected", "descriptor", "heard", "number", "sent", "socket", "turn")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -88,6 +99,8 @@ class Attacker:
         self.descriptor = -1
         self.connected = False
         self.heard = False
+        self.sent = 0
+        """Beats on this connection."""
         self.turn = 0
         """Grows with each connection, so that a beat meant for an earlier one is known."""
 
@@ -139,10 +152,11 @@ class Attack:
                 attacker.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
                 self._drop(attacker, now)
                 return
-            if self._kind.beat:
+            if self._kind.beat and attacker.sent != self._kind.beats:
+                attacker.sent += 1
                 attacker.socket.send(self._kind.beat)
-            if self._kind.reads and attacker.socket.recv(self._kind.reads):
-                self._hear(attacker)
+            if self._kind.reads and (data := attacker.socket.recv(self._kind.reads)):
+                self._hear(attacker, data)
         except BlockingIOError:
             pass
         except OSError:
@@ -151,6 +165,7 @@ class Attack:
     def _connect(self, attacker: Attacker, now: float) -> None:
         attacker.turn += 1
         attacker.connected = attacker.heard = False
+        attacker.sent = 0
         heapq.heappush(self._beats, (now + BEAT, attacker.number, attacker.turn))
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.setblocking(False)
@@ -177,8 +192,8 @@ class Attack:
             if not attacker.connected:
                 self._opened(attacker, attacker.socket)
             elif self._kind.reads is None and events & select.EPOLLIN:
-                if attacker.socket.recv(65_536):
-                    self._hear(attacker)
+                if data := attacker.socket.recv(65_536):
+                    self._hear(attacker, data)
                 else:
                     self._sent_away(attacker)
             elif events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP):
@@ -201,10 +216,10 @@ class Attack:
         if self._kind.opening:
             connection.send(self._kind.opening)
 
-    def _hear(self, attacker: Attacker) -> None:
+    def _hear(self, attacker: Attacker, data: bytes) -> None:
         if not attacker.heard:
             attacker.heard = True
-            self.account.answered += 1
+            self.account.answered += data.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))
 
     def _sent_away(self, attacker: Attacker) -> None:
         if attacker.connected:

@@ -23,6 +23,8 @@ def bars(results: Sequence[Result]) -> Iterator[str]:
     """One line for each bar that a result can be held against."""
     for result in results:
         if result.server.peer is None and isinstance(result.outcome, Siege):
+            if result.assault.name == "phones":
+                yield _phones(result, result.outcome)
             judge = _event if result.server.name == "event" else _thread
             yield from judge(result, result.outcome)
 
@@ -39,6 +41,12 @@ def _event(result: Result, fought: Siege) -> Iterator[str]:
     if name in READERS:
         grew = f"{fought.growth / MIB:.1f} MiB"
         yield _line(result, f"below {READER_BYTES // MIB} MiB more", grew, met=fought.growth < READER_BYTES)
+
+
+def _phones(result: Result, fought: Siege) -> str:
+    """They are honest, and faster than the least rate. Whoever was not answered was cut, or had no time left."""
+    opened, answered = fought.attackers["opened"], fought.attackers["answered"]
+    return _line(result, "every upload answered", f"{answered} of {opened}", met=answered >= result.assault.clients)
 
 
 def _thread(result: Result, fought: Siege) -> Iterator[str]:
