@@ -108,6 +108,7 @@ class EngineSettings:
         limit_request_head: int,
         limit_request_body: int,
         requests_per_connection: int,
+        handshake_timeout: tuple[float, float | None, int | None],
         header_timeout: tuple[float, float | None, int | None],
         body_timeout: tuple[float, float | None, int | None],
         response_timeout: tuple[float, float | None, int | None],

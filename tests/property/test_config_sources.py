@@ -64,7 +64,9 @@ def values(kind: Kind[Any]) -> st.SearchStrategy[Any]:
         case AddressKind():
             return ADDRESSES
         case ReadTimeouts():
-            return st.dictionaries(st.sampled_from(STAGES), RATES, min_size=1)
+            rates = {stage: RATES for stage in STAGES if stage != "keep_alive"}
+            silences = {"keep_alive": st.integers(1, 1000).map(lambda seconds: Rate(float(seconds), None, None))}
+            return st.fixed_dictionaries({}, optional=rates | silences).filter(bool)
         case Integer() | Size():
             return st.integers(kind.least, kind.most)
         case SizeOrShare():
@@ -168,10 +170,17 @@ def test_sources_add_up_stage_by_stage(said: list[dict[str, int]]) -> None:
         world = World(Path(place), {"TRICORN_REQUEST_READ_TIMEOUT": texts[1]})
         world.write(f'request_read_timeout = "{texts[2]}"')
         timeouts = world.configure("--request-read-timeout", texts[0]).settings.timeouts
-    defaults = {"header": Rate(20.0, 40.0, 500), "body": Rate(20.0, None, 500), "response": Rate(60.0, None, 500)}
+    defaults = {
+        "handshake": Rate(0.0, None, None),
+        "header": Rate(20.0, 40.0, 500),
+        "body": Rate(20.0, None, 500),
+        "response": Rate(60.0, None, 500),
+        "keep_alive": 75.0,
+    }
     wanted = {**file, **environment, **command_line}
     for stage in STAGES:
-        rate = Rate(float(wanted[stage]), None, None) if stage in wanted else defaults[stage]
+        stated = Rate(float(wanted.get(stage, 0)), None, None)
+        rate = defaults[stage] if stage not in wanted else stated.initial if stage == "keep_alive" else stated
         assert getattr(timeouts, stage) == rate
 
 

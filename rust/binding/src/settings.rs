@@ -39,10 +39,10 @@ pub(crate) struct EngineSettings {
 impl EngineSettings {
     #[new]
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
-        limit_request_body, requests_per_connection, header_timeout, body_timeout, response_timeout, keep_alive_timeout,
-        spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header, error_log_fd, log_level, log_name, access_log_fd,
-        access_log_format, bell_fd = None, spare_bell_fd = None))]
+        limit_request_body, requests_per_connection, handshake_timeout, header_timeout, body_timeout, response_timeout,
+        keep_alive_timeout, spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
+        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header,
+        error_log_fd, log_level, log_name, access_log_fd, access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
         limit_request_line: usize,
@@ -51,6 +51,7 @@ impl EngineSettings {
         limit_request_head: usize,
         limit_request_body: u64,
         requests_per_connection: u32,
+        handshake_timeout: Stage,
         header_timeout: Stage,
         body_timeout: Stage,
         response_timeout: Stage,
@@ -95,6 +96,7 @@ impl EngineSettings {
             requests_per_connection,
         };
         let timeouts = Timeouts {
+            handshake: rate("handshake_timeout", handshake_timeout)?,
             header: rate("header_timeout", header_timeout)?,
             body: rate("body_timeout", body_timeout)?,
             response: rate("response_timeout", response_timeout)?,

@@ -1,5 +1,9 @@
 //! The only place that computes a deadline; `Connection::expire` is the only place that acts on one. Nothing here reads
 //! a clock: time comes as a parameter.
+//!
+//! A rate is kept as one moment, the time up to which a client has *paid*: `bytes / min_rate` seconds are paid by bytes,
+//! never beyond the present. A client may be `initial` behind the present and no more. So whoever keeps the rate is
+//! never cut off; bytes sent early buy no silence later than that; and one byte is worth one byte, whenever it comes.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +12,12 @@ use std::time::{Duration, Instant};
 /// Apache: `RequestReadTimeout stage=initial[-maximum][,MinRate=rate]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// The time a stage has to begin with. Zero is no limit at all.
+    /// With a minimum rate: how far a client may fall behind it, which is also the longest silence. Without one: the time
+    /// for the whole stage. Zero is no limit at all.
     pub initial: Duration,
-    /// The time it can grow to at most; None lets it grow with the bytes without end.
+    /// The time of the whole stage at most, however fast the bytes come; None is no such bound.
     pub maximum: Option<Duration>,
-    /// Bytes that buy one more second; None (or zero) buys nothing.
+    /// Bytes a second; None (or zero): bytes buy no time.
     pub min_rate: Option<u32>,
 }
 
@@ -23,20 +28,33 @@ impl Rate {
         Self { initial, maximum: None, min_rate: None }
     }
 
-    fn per_second(&self) -> Option<u64> {
-        self.min_rate.filter(|rate| *rate > 0).map(u64::from)
+    /// A time that bytes extend without end.
+    #[must_use]
+    pub const fn at_least(min_rate: u32, initial: Duration) -> Self {
+        Self { initial, maximum: None, min_rate: Some(min_rate) }
+    }
+
+    /// The time that `bytes` pay for. What is less than a nanosecond counts for one, in favour of the client.
+    fn worth(&self, bytes: usize) -> Duration {
+        let Some(rate) = self.min_rate.filter(|rate| *rate > 0).map(u64::from) else {
+            return Duration::ZERO;
+        };
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let rest = (bytes % rate * 1_000_000_000).div_ceil(rate);
+        Duration::from_secs(bytes / rate).saturating_add(Duration::from_nanos(rest))
     }
 }
 
 /// Deadlines by stage. The stages QUEUED and HANDLER have none here: they are the driver's.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
+    /// What comes before the first byte of the first request, from accept. Zero leaves it to `header`.
+    pub handshake: Rate,
     /// HEAD: from accept, or from the first byte of a following request, to the end of the head.
     pub header: Rate,
     /// BODY: from the end of the head to the end of the body.
     pub body: Rate,
-    /// WRITE: while the answer waits for the client. Without a minimum rate each progress starts it anew (Apache:
-    /// `TimeOut`), with one it is the whole answer that must keep the rate.
+    /// WRITE: as long as an answer waits for the client. While the application makes more of it the clock rests.
     pub response: Rate,
     /// `KEEP_ALIVE`: the wait for the first byte of a following request; zero turns keep-alive off. Apache:
     /// `KeepAliveTimeout`.
@@ -52,15 +70,12 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let rate = |initial, maximum: Option<u64>| Rate {
-            initial: Duration::from_secs(initial),
-            maximum: maximum.map(Duration::from_secs),
-            min_rate: Some(500),
-        };
+        let slow = Rate::at_least(500, Duration::from_secs(20));
         Self {
-            header: rate(20, Some(40)),
-            body: rate(20, None),
-            response: Rate::fixed(Duration::from_secs(60)),
+            handshake: Rate::fixed(Duration::ZERO),
+            header: Rate { maximum: Some(Duration::from_secs(40)), ..slow },
+            body: slow,
+            response: Rate::at_least(500, Duration::from_secs(60)),
             keep_alive: Duration::from_secs(5),
             retired: Duration::from_secs(1),
             linger: Duration::from_secs(30),
@@ -69,45 +84,41 @@ impl Default for Timeouts {
     }
 }
 
-/// What one stage has used: when it began and how many bytes have moved since. A windowed rate would replace this type
-/// and nothing else.
+/// What one stage has used of its time.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     since: Instant,
-    bytes: u64,
+    /// The bytes that have moved pay for the time up to here; never beyond the moment at which the last of them moved.
+    paid: Instant,
 }
 
 impl Allowance {
     /// A stage begins.
     #[must_use]
     pub const fn begin(now: Instant) -> Self {
-        Self { since: now, bytes: 0 }
+        Self { since: now, paid: now }
     }
 
-    /// `bytes` have moved.
-    pub fn credit(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    /// `bytes` have moved by `now`.
+    pub fn credit(&mut self, rate: &Rate, bytes: usize, now: Instant) {
+        let paid = self.paid.checked_add(rate.worth(bytes)).map_or(now, |paid| paid.min(now));
+        self.paid = self.paid.max(paid);
     }
 
-    /// `bytes` of an answer have been taken by the client; see [`Timeouts::response`].
-    pub fn progress(&mut self, rate: &Rate, bytes: usize, now: Instant) {
-        if rate.per_second().is_some() {
-            self.credit(bytes);
-        } else if bytes > 0 {
-            *self = Self::begin(now);
-        }
+    /// The last `rest` cost nothing.
+    pub fn excuse(&mut self, rest: Duration) {
+        let later = |instant: Instant| instant.checked_add(rest).unwrap_or(instant);
+        *self = Self { since: later(self.since), paid: later(self.paid) };
     }
 
-    /// When the stage must be over under `rate`; None is never.
+    /// When the stage must be over under `rate`, if no more bytes move; None is never.
     #[must_use]
     pub fn deadline(&self, rate: &Rate) -> Option<Instant> {
         if rate.initial.is_zero() {
             return None;
         }
-        let bought = rate.per_second().map_or(0, |per_second| self.bytes / per_second);
-        let allowed = rate.initial.saturating_add(Duration::from_secs(bought));
-        let allowed = rate.maximum.map_or(allowed, |maximum| allowed.min(maximum.max(rate.initial)));
-        self.since.checked_add(allowed)
+        let end = rate.maximum.and_then(|maximum| self.after(maximum.max(rate.initial)));
+        self.paid.checked_add(rate.initial).into_iter().chain(end).min()
     }
 
     /// When a stage of a fixed length must be over.
@@ -126,17 +137,50 @@ mod tests {
     }
 
     #[test]
-    fn bytes_buy_whole_seconds_up_to_the_maximum() {
+    fn bytes_pay_for_time_that_has_passed_and_for_no_other() {
         let start = Instant::now();
-        let rate = Rate { initial: seconds(20), maximum: Some(seconds(40)), min_rate: Some(500) };
+        let rate = Rate::at_least(500, seconds(20));
         let mut allowance = Allowance::begin(start);
         assert_eq!(allowance.deadline(&rate), Some(start + seconds(20)));
-        allowance.credit(499);
-        assert_eq!(allowance.deadline(&rate), Some(start + seconds(20)));
-        allowance.credit(1);
-        assert_eq!(allowance.deadline(&rate), Some(start + seconds(21)));
-        allowance.credit(1_000_000);
-        assert_eq!(allowance.deadline(&rate), Some(start + seconds(40)));
+        allowance.credit(&rate, 1_000_000, start + seconds(3));
+        assert_eq!(allowance.deadline(&rate), Some(start + seconds(23)));
+        allowance.credit(&rate, 1, start + seconds(22));
+        assert_eq!(allowance.deadline(&rate), Some(start + seconds(23) + Duration::from_millis(2)));
+        allowance.credit(&rate, 500, start + seconds(22));
+        assert_eq!(allowance.deadline(&rate), Some(start + seconds(24) + Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn the_maximum_ends_a_stage_however_fast_its_bytes_come() {
+        let start = Instant::now();
+        let rate = Rate { maximum: Some(seconds(40)), ..Rate::at_least(500, seconds(20)) };
+        let mut allowance = Allowance::begin(start);
+        for second in 1..40 {
+            allowance.credit(&rate, 1_000_000, start + seconds(second));
+            assert_eq!(allowance.deadline(&rate), Some(start + seconds((second + 20).min(40))));
+        }
+    }
+
+    #[test]
+    fn without_a_rate_bytes_pay_for_nothing() {
+        let start = Instant::now();
+        let fixed = Rate::fixed(seconds(60));
+        let mut allowance = Allowance::begin(start);
+        allowance.credit(&fixed, 1_000_000, start + seconds(10));
+        assert_eq!(allowance.deadline(&fixed), Some(start + seconds(60)));
+        allowance.credit(&Rate { min_rate: Some(0), ..fixed }, 1_000_000, start + seconds(10));
+        assert_eq!(allowance.deadline(&fixed), Some(start + seconds(60)));
+    }
+
+    #[test]
+    fn excused_time_counts_for_neither_bound() {
+        let start = Instant::now();
+        let rate = Rate { maximum: Some(seconds(15)), ..Rate::at_least(100, seconds(10)) };
+        let mut allowance = Allowance::begin(start);
+        allowance.excuse(seconds(100));
+        assert_eq!(allowance.deadline(&rate), Some(start + seconds(110)));
+        allowance.credit(&rate, 1_000_000, start + seconds(109));
+        assert_eq!(allowance.deadline(&rate), Some(start + seconds(115)));
     }
 
     #[test]
@@ -144,22 +188,13 @@ mod tests {
         let start = Instant::now();
         let mut allowance = Allowance::begin(start);
         assert_eq!(allowance.deadline(&Rate::fixed(Duration::ZERO)), None);
-        allowance.credit(usize::MAX);
-        allowance.credit(usize::MAX);
-        let endless = Rate { initial: seconds(1), maximum: None, min_rate: Some(1) };
-        assert_eq!(allowance.deadline(&endless), None);
-        let no_rate = Rate { initial: seconds(1), maximum: None, min_rate: Some(0) };
-        assert_eq!(allowance.deadline(&no_rate), Some(start + seconds(1)));
-    }
-
-    #[test]
-    fn progress_restarts_without_a_rate() {
-        let start = Instant::now();
-        let fixed = Rate::fixed(seconds(60));
-        let mut allowance = Allowance::begin(start);
-        allowance.progress(&fixed, 0, start + seconds(10));
-        assert_eq!(allowance.deadline(&fixed), Some(start + seconds(60)));
-        allowance.progress(&fixed, 1, start + seconds(10));
-        assert_eq!(allowance.deadline(&fixed), Some(start + seconds(70)));
+        for rate in [Rate::at_least(1, seconds(1)), Rate::at_least(u32::MAX, seconds(1))] {
+            allowance.credit(&rate, usize::MAX, start);
+            allowance.credit(&rate, usize::MAX, start);
+            assert_eq!(allowance.deadline(&rate), Some(start + seconds(1)));
+        }
+        assert_eq!(allowance.deadline(&Rate::fixed(Duration::MAX)), None);
+        allowance.excuse(Duration::MAX);
+        assert_eq!(allowance.after(seconds(1)), Some(start + seconds(1)));
     }
 }

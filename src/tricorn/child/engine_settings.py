@@ -24,6 +24,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         limit_request_head=settings.limits.head,
         limit_request_body=settings.limits.body,
         requests_per_connection=settings.limits.requests_per_connection,
+        handshake_timeout=_rate(settings.timeouts.handshake),
         header_timeout=_rate(settings.timeouts.header),
         body_timeout=_rate(settings.timeouts.body),
         response_timeout=_rate(settings.timeouts.response),

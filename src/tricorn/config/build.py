@@ -70,10 +70,13 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             requests_per_connection=values.value(requests.MAX_KEEP_ALIVE_REQUESTS),
         ),
         timeouts=Timeouts(
+            handshake=rates["handshake"],
             header=rates["header"],
             body=rates["body"],
             response=rates["response"],
-            keep_alive=values.value(requests.KEEP_ALIVE_TIMEOUT),
+            keep_alive=(
+                rates["keep_alive"].initial if "keep_alive" in rates else values.value(requests.KEEP_ALIVE_TIMEOUT)
+            ),
         ),
         spool=Spool(
             directory=spool_directory(values, directory),

@@ -11,6 +11,7 @@ from tricorn.config.addresses import AddressKind
 from tricorn.config.check_capacity import check_capacity, check_memory
 from tricorn.config.directives import lifecycle, requests, serving
 from tricorn.config.directives.shape import EVERY_MPM
+from tricorn.config.kinds import number_text
 from tricorn.config.machine import Machine
 from tricorn.config.origins import shown
 from tricorn.config.resolve import Resolution
@@ -31,6 +32,7 @@ def contradictions(resolution: Resolution, machine: Machine, systems: Systems) -
         *check_memory(resolution, machine),
         *check_addresses(resolution),
         *check_limits(resolution),
+        *check_keep_alive(resolution),
         *check_access_log_format(resolution),
     ]
 
@@ -101,6 +103,21 @@ def check_limits(resolution: Resolution) -> list[str]:
             f" Allowed is {shown(requests.RESPONSE_MEMORY, memory.value)} or more."
         )
     return sentences
+
+
+def check_keep_alive(resolution: Resolution) -> list[str]:
+    """The two directives that can say how long a next request is waited for do not say two things."""
+    stage = resolution.value(requests.REQUEST_READ_TIMEOUT).get("keep_alive")
+    alone = resolution.stated(requests.KEEP_ALIVE_TIMEOUT)
+    if stage is None or alone.is_default or alone.value == stage.initial:
+        return []
+    rates = resolution.stated(requests.REQUEST_READ_TIMEOUT)
+    sentence = (
+        f"{alone}: keep_alive_timeout is {number_text(alone.value)} seconds, but the stage keep_alive of"
+        f" request_read_timeout ({rates}), which is the same thing, is {number_text(stage.initial)}: leave one of them"
+        " out."
+    )
+    return [sentence]
 
 
 def check_access_log_format(resolution: Resolution) -> list[str]:

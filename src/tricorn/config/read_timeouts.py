@@ -3,7 +3,8 @@
 `stage=initial[-maximum][,MinRate=rate]`, stages parted by white space, letters of any case. Stating a stage replaces
 all three of its values; stages that are not stated keep what lower sources say. Durations may have decimals, which
 Apache does not allow. What Apache refuses is refused: an unknown stage, a missing `=`, a number that is negative or
-none, a rate of 0, a range without a rate, a maximum that is not above the initial time.
+none, a rate of 0, a range without a rate, a maximum that is not above the initial time. Beyond Apache there are the
+stages `response` and `keep_alive`; in the latter no bytes move, so it is a number of seconds and no more.
 """
 
 # ruff: noqa: D102  (what the methods of a kind do is said once, in `Kind`)
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from tricorn.config.kinds import Kind, number_text
 from tricorn.config.settings import Rate
 
-STAGES = ("header", "body", "response")
+STAGES = ("handshake", "header", "body", "response", "keep_alive")
 LONGEST = 86_400.0
 HIGHEST_RATE = (1 << 31) - 1
 NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,3})?"
@@ -28,8 +29,8 @@ class ReadTimeouts(Kind[Mapping[str, Rate]]):
 
     metavar: str = '"STAGE=SECONDS[-MAXIMUM][,MinRate=BYTES] ..."'
     allowed: str = (
-        "stages header, body, response, each like header=20-40,MinRate=500 (seconds, most seconds, bytes a second),"
-        " 0 for no limit"
+        "stages handshake, header, body, response, each like header=20-40,MinRate=500 (seconds, most seconds, bytes a"
+        " second), 0 for no limit; stage keep_alive, like keep_alive=5 (seconds)"
     )
 
     @property
@@ -72,8 +73,6 @@ class ReadTimeouts(Kind[Mapping[str, Rate]]):
 def known_stage(word: str) -> str:
     """The stage that `word` names. Raises ValueError."""
     stage = word.lower()
-    if stage == "handshake":
-        raise ValueError("there is no handshake stage, because this version does not speak TLS")
     if stage not in STAGES:
         raise ValueError(f"{word!r} is not a stage")
     return stage
@@ -124,6 +123,11 @@ def sensible(stage: str, initial: float, maximum: float | None, min_rate: int | 
         raise ValueError(f"the times of {stage} must lie between 0 and {number_text(LONGEST)} seconds")
     if min_rate is not None and not 0 < min_rate <= HIGHEST_RATE:
         raise ValueError(f"the MinRate of {stage} must lie between 1 and {HIGHEST_RATE}")
+    if stage == "keep_alive":
+        if maximum is not None or min_rate is not None:
+            raise ValueError("keep_alive is the wait for a first byte: it has seconds, but no maximum and no MinRate")
+        if initial == 0:
+            raise ValueError("keep_alive=0 would wait for ever; to turn keep-alive off, set keep_alive_timeout to 0")
     if initial == 0 and (maximum is not None or min_rate is not None):
         raise ValueError(f"{stage}=0 means no limit, so a maximum or a MinRate contradicts it")
     if maximum is not None and min_rate is None:

@@ -145,7 +145,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One stage of `request_read_timeout`: `initial[-maximum][,MinRate=min_rate]`; initial 0 is no limit."""
+    """One stage of `request_read_timeout`: `initial[-maximum][,MinRate=min_rate]`; initial 0 is no limit.
+
+    With a `min_rate` in bytes a second, `initial` is how many seconds a client may fall behind it; without one, how many
+    seconds the stage may take.
+    """
 
     initial: float
     maximum: float | None
@@ -156,6 +160,7 @@ class Rate:
 class Timeouts:
     """Deadlines by stage."""
 
+    handshake: Rate
     header: Rate
     body: Rate
     response: Rate

@@ -18,6 +18,7 @@ def engine_settings(error_log: int, access_log: int | None, spool: Path) -> Engi
         limit_request_head=65536,
         limit_request_body=0,
         requests_per_connection=0,
+        handshake_timeout=RATE,
         header_timeout=RATE,
         body_timeout=RATE,
         response_timeout=RATE,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.config.world import World
+from tricorn.config.settings import Rate
 from tricorn.errors import ConfigError
 
 
@@ -152,3 +153,11 @@ def test_stages_may_be_an_apache_line_a_table_or_numbers(world: World) -> None:
         assert (timeouts.header.initial, timeouts.header.maximum, timeouts.header.min_rate) == (1, 2, 3)
         assert (timeouts.body.initial, timeouts.body.maximum, timeouts.body.min_rate) == (4, None, None)
         assert timeouts.response.initial == 60
+        assert timeouts.handshake.initial == 0
+
+
+def test_the_wait_for_a_next_request_may_be_stated_among_the_stages(world: World) -> None:
+    world.write('request_read_timeout = "handshake=5-10,MinRate=500 Keep_Alive=2.5"')
+    timeouts = world.configure().settings.timeouts
+    assert (timeouts.handshake, timeouts.keep_alive) == (Rate(5.0, 10.0, 500), 2.5)
+    assert world.configure("--keep-alive", "2.5").settings.timeouts.keep_alive == 2.5

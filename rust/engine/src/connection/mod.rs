@@ -17,10 +17,12 @@
 mod ending;
 mod inbound;
 mod outbound;
+mod time;
 
 pub use crate::http::head::{Fields, Head};
 pub use crate::http::response::{BadResponse, SizeLine};
 pub use outbound::{BodyLength, Finished, Frame, ResponseHead};
+pub use time::Expired;
 
 use crate::http::Reject;
 use crate::limits::Limits;
@@ -123,26 +125,20 @@ pub enum Next {
     Close,
 }
 
-/// What [`Connection::expire`] asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expired {
-    /// The deadline has not been reached.
-    NotYet,
-    /// Refuse the request that did not arrive in time: call `reject`, send, go on with `next_exchange`.
-    Reject(Reject),
-    /// Close, without an answer.
-    Close,
-}
-
 /// What has been told by the driver, where the automata do not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Receiving,
     Queued,
     Handler,
+    /// As `Handler`, after the answer has waited for the client, until the moment that is kept here.
+    Resumed(Instant),
     Write,
     KeepAlive,
-    Linger { bytes: u64, heard: Instant },
+    Linger {
+        bytes: u64,
+        heard: Instant,
+    },
 }
 
 /// One connection of a client.
@@ -187,8 +183,10 @@ impl Connection {
         if self.phase == Phase::KeepAlive {
             self.enter(Phase::Receiving, now);
         }
-        if self.phase == Phase::Receiving {
-            self.allowance.credit(data.len());
+        match self.stage() {
+            Stage::Head => self.allowance.credit(&self.protocol.timeouts.header, data.len(), now),
+            Stage::Body => self.allowance.credit(&self.protocol.timeouts.body, data.len(), now),
+            Stage::Handshake | Stage::Queued | Stage::Handler | Stage::Write | Stage::KeepAlive | Stage::Linger => {}
         }
         self.inbound.receive(data);
     }
@@ -203,10 +201,7 @@ impl Connection {
         loop {
             let was_complete = self.inbound.complete();
             match self.inbound.step(&self.protocol.limits, out) {
-                Found::Head => {
-                    self.enter(Phase::Receiving, now);
-                    self.allowance.credit(self.inbound.unread());
-                }
+                Found::Head => self.enter(Phase::Receiving, now),
                 Found::NeedData => return Step::NeedData,
                 Found::Body(range) => {
                     self.count_request(was_complete);
@@ -324,8 +319,8 @@ impl Connection {
         }
     }
 
-    /// Whether closing must reset the connection (`SO_LINGER` of zero), because its answer was broken off and only a
-    /// reset shows that to a client that reads until the end.
+    /// Whether closing must reset the connection (`SO_LINGER` of zero): its answer was broken off and only a reset shows
+    /// that to a client that reads until the end, or the client did not take it in time.
     #[must_use]
     pub fn must_reset(&self) -> bool {
         self.outbound.must_reset()
@@ -338,14 +333,29 @@ impl Connection {
         self.enter(Phase::Queued, now);
     }
 
-    /// The application begins with the request.
+    /// The application begins with the request, or goes on with an answer that has waited for the client.
     pub fn enter_handler(&mut self, now: Instant) {
-        self.enter(Phase::Handler, now);
+        match self.phase {
+            Phase::Write => self.phase = Phase::Resumed(now),
+            Phase::Resumed(_) => {}
+            Phase::Receiving | Phase::Queued | Phase::Handler | Phase::KeepAlive | Phase::Linger { .. } => {
+                self.enter(Phase::Handler, now);
+            }
+        }
     }
 
-    /// The answer begins to wait for the client.
+    /// The answer waits for the client. Its time begins once: waiting again goes on with what is left of it.
     pub fn enter_write(&mut self, now: Instant) {
-        self.enter(Phase::Write, now);
+        match self.phase {
+            Phase::Write => {}
+            Phase::Resumed(since) => {
+                self.allowance.excuse(now.saturating_duration_since(since));
+                self.phase = Phase::Write;
+            }
+            Phase::Receiving | Phase::Queued | Phase::Handler | Phase::KeepAlive | Phase::Linger { .. } => {
+                self.enter(Phase::Write, now);
+            }
+        }
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {
@@ -354,9 +364,9 @@ impl Connection {
     }
 
     /// `bytes` of a waiting answer have been taken by the client.
-    pub fn sent(&mut self, bytes: usize, now: Instant) {
+    pub fn delivered(&mut self, bytes: usize, now: Instant) {
         if self.phase == Phase::Write {
-            self.allowance.progress(&self.protocol.timeouts.response, bytes, now);
+            self.allowance.credit(&self.protocol.timeouts.response, bytes, now);
         }
     }
 
@@ -374,7 +384,6 @@ impl Connection {
             self.outbound = Outbound::new();
             let here = self.inbound.advance();
             self.enter(if here { Phase::Receiving } else { Phase::KeepAlive }, now);
-            self.allowance.credit(self.inbound.unread());
             return if here { Next::Request } else { Next::KeepAlive };
         }
         self.close(now)
@@ -403,7 +412,7 @@ impl Connection {
         *total <= LINGER_BYTES
     }
 
-    // ---- time
+    // ---- where it stands
 
     /// Where the connection stands.
     #[must_use]
@@ -413,60 +422,10 @@ impl Connection {
             Phase::Receiving if self.inbound.complete() => Stage::Queued,
             Phase::Receiving => Stage::Head,
             Phase::Queued => Stage::Queued,
-            Phase::Handler => Stage::Handler,
+            Phase::Handler | Phase::Resumed(_) => Stage::Handler,
             Phase::Write => Stage::Write,
             Phase::KeepAlive => Stage::KeepAlive,
             Phase::Linger { .. } => Stage::Linger,
-        }
-    }
-
-    /// When the present stage must be over; None: whenever it is.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        let timeouts = &self.protocol.timeouts;
-        match self.stage() {
-            Stage::Head | Stage::KeepAlive if self.ending == Ending::Soon && self.idle() => {
-                self.allowance.after(timeouts.retired)
-            }
-            Stage::Handshake | Stage::Head => self.allowance.deadline(&timeouts.header),
-            Stage::Body => self.allowance.deadline(&timeouts.body),
-            Stage::Queued | Stage::Handler => None,
-            Stage::Write => self.allowance.deadline(&timeouts.response),
-            Stage::KeepAlive => self.allowance.after(timeouts.keep_alive),
-            Stage::Linger => self.linger_deadline(),
-        }
-    }
-
-    /// The end of a silence, or of all patience. A client that was too slow before has had its time.
-    fn linger_deadline(&self) -> Option<Instant> {
-        let timeouts = &self.protocol.timeouts;
-        let Phase::Linger { heard, .. } = self.phase else {
-            return None;
-        };
-        if self.timed_out {
-            return self.allowance.after(timeouts.linger_silence);
-        }
-        let silence = heard.checked_add(timeouts.linger_silence);
-        self.allowance.after(timeouts.linger).into_iter().chain(silence).min()
-    }
-
-    /// Act on the deadline, if it has been reached.
-    pub fn expire(&mut self, now: Instant) -> Expired {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return Expired::NotYet;
-        }
-        match self.stage() {
-            Stage::Head if self.inbound.begun() => {
-                Expired::Reject(Reject::timeout("the head of the request did not arrive in time"))
-            }
-            Stage::Body => Expired::Reject(Reject::timeout("the body of the request did not arrive in time")),
-            Stage::Write => {
-                self.outbound.break_off();
-                Expired::Close
-            }
-            Stage::Handshake | Stage::Head | Stage::Queued | Stage::Handler | Stage::KeepAlive | Stage::Linger => {
-                Expired::Close
-            }
         }
     }
 
@@ -476,7 +435,7 @@ impl Connection {
         match self.phase {
             Phase::KeepAlive => true,
             Phase::Receiving => !self.inbound.begun(),
-            Phase::Queued | Phase::Handler | Phase::Write | Phase::Linger { .. } => false,
+            Phase::Queued | Phase::Handler | Phase::Resumed(_) | Phase::Write | Phase::Linger { .. } => false,
         }
     }
 

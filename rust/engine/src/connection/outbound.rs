@@ -187,6 +187,11 @@ impl Outbound {
         }
     }
 
+    /// As `break_off`, for a client that does not take the answer: the system is not to hold for it what it was given.
+    pub(super) fn give_up(&mut self) {
+        self.state = State::Broken { reset: true };
+    }
+
     pub(super) fn reject(&mut self, protocol: &Protocol, is_head: bool, reject: &Reject, out: &mut Vec<u8>) {
         if self.responding() {
             self.break_off();

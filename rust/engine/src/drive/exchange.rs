@@ -127,15 +127,17 @@ impl Exchange<'_> {
         let limit = self.context.spool.response_limit;
         let mut progress = self.send_on();
         if progress == Progress::Blocked && self.wire.answer.held() > limit {
-            self.wire.connection.enter_write(Instant::now());
+            self.wire.await_reader(Instant::now());
             while progress == Progress::Blocked && self.wire.answer.held() > limit / 2 {
                 let deadline = self.wire.connection.deadline();
-                let ready = wait_one(self.wire.socket.as_fd(), Interest::Send, deadline);
-                if !matches!(ready, Ok(true)) {
-                    self.wire.lost = true;
-                    return Err(Gone);
+                match wait_one(self.wire.socket.as_fd(), Interest::Send, deadline) {
+                    Ok(true) => progress = self.send_on(),
+                    Ok(false) if !self.wire.too_slow(Instant::now()) => {}
+                    Ok(false) | Err(_) => {
+                        self.wire.lost = true;
+                        return Err(Gone);
+                    }
                 }
-                progress = self.send_on();
             }
             self.wire.connection.enter_handler(Instant::now());
         }

@@ -92,6 +92,8 @@ pub(super) struct Wire {
     pub(super) ended: bool,
     /// The client has gone, or its answer cannot be held: nothing more can be sent.
     pub(super) lost: bool,
+    /// Bytes of a waiting answer that the system held for the client at the last look.
+    unsent: usize,
 }
 
 impl Wire {
@@ -106,6 +108,7 @@ impl Wire {
             readable: false,
             ended: false,
             lost: false,
+            unsent: 0,
         }
     }
 
@@ -272,10 +275,7 @@ impl Wire {
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
             held @ (Progress::Blocked | Progress::Paused) => {
-                // The time for an answer begins once, or a client could renew it without taking anything.
-                if self.connection.stage() != Stage::Write {
-                    self.connection.enter_write(now);
-                }
+                self.await_reader(now);
                 return if held == Progress::Paused { Verdict::Again } else { Verdict::Wait };
             }
             Progress::Done => {}
@@ -330,13 +330,36 @@ impl Wire {
             return Progress::Gone;
         }
         let (progress, sent) = self.answer.send(&self.socket);
-        if sent > 0 {
-            self.connection.sent(sent, now);
+        if sent > 0 && self.connection.stage() == Stage::Write {
+            self.unsent = self.unsent.saturating_add(sent);
+            self.look_at_reader(now);
         }
         if progress == Progress::Gone {
             self.lost = true;
         }
         progress
+    }
+
+    /// The answer waits for the client from now on.
+    pub(super) fn await_reader(&mut self, now: Instant) {
+        if self.connection.stage() != Stage::Write {
+            self.unsent = self.socket.unsent();
+            self.connection.enter_write(now);
+        }
+    }
+
+    /// Tells the connection what the client has taken of a waiting answer. What the system has taken does not count: a
+    /// megabyte in its buffers would look like haste first, and like silence while a slow client empties them.
+    fn look_at_reader(&mut self, now: Instant) {
+        let left = self.socket.unsent();
+        self.connection.delivered(self.unsent.saturating_sub(left), now);
+        self.unsent = left;
+    }
+
+    /// Whether the client has not taken a waiting answer in time; then the answer is broken off.
+    pub(super) fn too_slow(&mut self, now: Instant) -> bool {
+        self.look_at_reader(now);
+        self.connection.expire(now) != Expired::NotYet
     }
 
     /// Moves `out` to the answer that waits.
@@ -374,13 +397,19 @@ impl Wire {
         Verdict::Again
     }
 
-    /// Acts on a deadline that has come.
+    /// Acts on a deadline that has come. What has moved until this moment goes before it: this thread may be late, and
+    /// the client is not to suffer for that.
     pub(super) fn expire(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        if self.connection.idle() {
-            let verdict = self.look_again(now, scratch, context);
-            if verdict != Verdict::Wait || !self.connection.idle() {
-                return verdict;
+        match self.connection.stage() {
+            Stage::Head | Stage::Body | Stage::KeepAlive => {
+                let stage = self.connection.stage();
+                let verdict = self.look_again(now, scratch, context);
+                if verdict != Verdict::Wait || self.connection.stage() != stage {
+                    return verdict;
+                }
             }
+            Stage::Write => self.look_at_reader(now),
+            Stage::Handshake | Stage::Queued | Stage::Handler | Stage::Linger => {}
         }
         match self.connection.expire(now) {
             Expired::NotYet => Verdict::Wait,

@@ -5,6 +5,7 @@
 mod gate;
 mod listener;
 mod socket;
+mod unsent;
 mod wait;
 
 #[cfg(target_os = "linux")]

@@ -94,6 +94,12 @@ impl Socket {
         }
     }
 
+    /// Bytes that were sent and that the client's system has not acknowledged; 0 where the system cannot tell.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        super::unsent::unsent(self.as_fd())
+    }
+
     /// Makes closing reset the connection, which shows a client that reads until the end that this was not the end.
     pub fn reset_on_close(&self) {
         // Fails only where there is no connection left to reset.

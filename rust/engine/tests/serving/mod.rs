@@ -22,7 +22,8 @@ use engine::timeouts::Timeouts;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers by path: `/`, `/echo`, `/sleep/MS`, `/sleep/MS/BYTES`, `/big/BYTES`, `/gate` (waits until the test opens it),
-/// `/blocks/BYTES/...` (tells at the gate that it has begun, waits there again, then answers in so many blocks).
+/// `/endless` (answers until the client is gone), `/blocks/BYTES/...` (tells at the gate that it has begun,
+/// waits there again, then answers in so many blocks).
 pub struct Paths {
     /// Held by a thread for as long as it serves a batch, where one at a time can.
     interpreter: Option<Mutex<()>>,
@@ -54,6 +55,12 @@ impl Gateway for Paths {
                     answer(&mut exchange, &vec![b's'; bytes.parse().unwrap()]);
                 }
                 ["big", bytes] => answer(&mut exchange, &vec![b'x'; bytes.parse().unwrap()]),
+                ["endless"] => {
+                    exchange.respond(b"200 OK").unwrap().finish(BodyLength::Unknown).unwrap();
+                    while exchange.flush().is_ok() {
+                        exchange.queue(&vec![b'e'; 50_000]);
+                    }
+                }
                 ["gate"] => {
                     self.gate.wait();
                     answer(&mut exchange, b"through");

@@ -79,9 +79,16 @@ REQUEST_READ_TIMEOUT = Directive(
     name="request_read_timeout",
     section=Section.DEADLINES,
     kind=READ_TIMEOUTS,
-    default={"header": Rate(20.0, 40.0, 500), "body": Rate(20.0, None, 500), "response": Rate(60.0, None, 500)},
-    meaning="Seconds a client may take, stage by stage: to send the head, to send the body, to take the answer. Each"
-    " MinRate bytes that pass give a second more, up to the maximum. A late head or body is answered with 408.",
+    default={
+        "handshake": Rate(0.0, None, None),
+        "header": Rate(20.0, 40.0, 500),
+        "body": Rate(20.0, None, 500),
+        "response": Rate(60.0, None, 500),
+    },
+    meaning="Seconds a client may take, stage by stage: to begin (handshake), to send the head, to send the body, to take"
+    " the answer. With MinRate it is how far a client may fall behind that rate: whoever keeps it is not cut off, except"
+    " by the maximum. A late head or body is answered with 408. The stage keep_alive is keep_alive_timeout by another"
+    " name. See slow-clients.md.",
     reason="Apache's numbers for head and body; Apache has none for the answer, so a slow reader could stay for ever.",
     change=Change.RELOAD,
     equivalents=Equivalents("RequestReadTimeout (mod_reqtimeout)", "", ""),

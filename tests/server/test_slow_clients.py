@@ -1,0 +1,108 @@
+"""Slow clients for real: each stage of `request_read_timeout` is kept by an honest client and exceeded by another."""
+
+from __future__ import annotations
+
+import time
+
+from tests.server.client import Client, request
+from tests.server.conftest import Serving
+
+SERVING = Serving(
+    "plain.py:application",
+    options=(
+        "--request-read-timeout=handshake=0.4 header=1-2,MinRate=400 body=0.6,MinRate=1000",
+        "--request-read-timeout=response=0.6,MinRate=200000 keep_alive=0.5",
+    ),
+)
+LATE = 3.0
+"""Seconds by which a busy machine may be late."""
+
+
+def until_answered(client: Client, data: bytes, piece: int) -> tuple[float, int]:
+    """Send `data` in pieces, twenty a second, until there is an answer: the seconds it took, and its status."""
+    began = time.monotonic()
+    for position in range(0, len(data), piece):
+        try:
+            client.send(data[position : position + piece])
+        except (BrokenPipeError, ConnectionResetError):
+            break
+        if not client.silent(0.05):
+            break
+    answer = client.response()
+    return time.monotonic() - began, answer.status
+
+
+def test_a_client_that_says_nothing_is_closed_in_silence_by_the_handshake(client: Client) -> None:
+    began = time.monotonic()
+    assert client.closed()
+    assert 0.3 < time.monotonic() - began < 0.4 + LATE
+
+
+def test_a_first_byte_ends_the_handshake(client: Client) -> None:
+    data = request("/")
+    client.send(data[:1])
+    assert client.silent(0.6)
+    client.send(data[1:])
+    assert client.response().body == b"Hello"
+
+
+def test_a_head_byte_by_byte_renews_nothing(client: Client) -> None:
+    took, status = until_answered(client, request("/", "X: " + "y" * 2000), 1)
+    assert status == 408
+    assert 0.9 < took < 1.5 + LATE
+
+
+def test_a_head_that_keeps_the_rate_is_ended_by_the_maximum(client: Client) -> None:
+    took, status = until_answered(client, request("/", "X: " + "y" * 8000), 50)
+    assert status == 408
+    assert 1.9 < took < 2.0 + LATE
+
+
+def test_a_body_that_keeps_the_rate_may_take_its_time(client: Client) -> None:
+    client.send(request("/count", "Content-Length: 5000", method="POST"))
+    # 2,000 bytes a second, asked for is half of that.
+    took, status = until_answered(client, b"x" * 5000, 100)
+    assert status == 200
+    assert took > 1.5
+
+
+def test_a_body_that_came_fast_may_not_rest_on_it(client: Client) -> None:
+    client.send(request("/count", "Content-Length: 100000", method="POST") + b"x" * 90000)
+    began = time.monotonic()
+    answer = client.response()
+    assert (answer.status, answer.closes()) == (408, True)
+    assert 0.4 < time.monotonic() - began < 0.6 + LATE
+
+
+def test_a_body_byte_by_byte_renews_nothing(client: Client) -> None:
+    client.send(request("/count", "Content-Length: 5000", method="POST"))
+    took, status = until_answered(client, b"x" * 5000, 1)
+    assert status == 408
+    assert 0.5 < took < 0.8 + LATE
+
+
+def test_a_reader_that_keeps_the_rate_gets_its_answer(client: Client) -> None:
+    with Client(client.socket.getpeername(), receive_buffer=16384) as reader:
+        reader.send(request("/sized?6000000", "Connection: close"))
+        began = time.monotonic()
+        taken = 0
+        while piece := reader.socket.recv(16384):
+            taken += len(piece)
+            time.sleep(0.01)
+    assert taken > 6_000_000
+    assert time.monotonic() - began > 1.2, "the reader was not slow"
+
+
+def test_a_reader_that_takes_nothing_is_given_up(client: Client) -> None:
+    with Client(client.socket.getpeername(), receive_buffer=4096) as reader:
+        reader.send(request("/sized?30000000"))
+        reader.socket.recv(1)
+        time.sleep(1.5)  # longer than the deadline: taking nothing for that long is what is tested
+        assert len(reader.rest()) < 30_000_000
+
+
+def test_a_kept_connection_is_closed_in_silence_by_the_stage_keep_alive(client: Client) -> None:
+    assert client.get("/").body == b"Hello"
+    began = time.monotonic()
+    assert client.closed()
+    assert 0.3 < time.monotonic() - began < 0.5 + LATE
