@@ -103,3 +103,33 @@ fn a_socket_that_does_not_listen_any_more_is_not_asked_without_end() {
     reactor.turn(Patience::None, &context).unwrap();
     assert!(matches!(reactor.accepting, Accepting::Resting(_)));
 }
+
+#[test]
+fn what_has_come_goes_before_a_deadline_that_is_acted_on_late() {
+    let context = context();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
+    let (mut reactor, _) = Reactor::new(listeners).unwrap();
+    let mut punctual = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    punctual.write_all(b"GET / HT").unwrap();
+    let mut slow = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    slow.write_all(b"GET / HT").unwrap();
+    while reactor
+        .places
+        .iter()
+        .filter_map(|(_, place)| place.wire.as_ref())
+        .filter(|wire| wire.connection.begun())
+        .count()
+        < 2
+    {
+        reactor.turn(true, &context).unwrap();
+    }
+    punctual.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    // This thread has been busy for longer than the deadline, and has not polled.
+    reactor.expire(Instant::now() + Duration::from_secs(21), &context);
+    assert_eq!(reactor.complete.len(), 1);
+    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut status = [0; 12];
+    slow.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 408");
+}
