@@ -122,7 +122,7 @@ fn what_has_come_goes_before_a_deadline_that_is_acted_on_late() {
         .count()
         < 2
     {
-        reactor.turn(true, &context).unwrap();
+        reactor.turn(Patience::Endless, &context).unwrap();
     }
     punctual.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").unwrap();
     // This thread has been busy for longer than the deadline, and has not polled.
