@@ -35,7 +35,7 @@ MOST_SECONDS = 120
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0: measured, whatever the figures; 1: cannot be measured here; 130: interrupted."""
-    options = _parse(argv)
+    options = parse(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     results: list[Result] = []
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     finally:
         kill_descendants()
-        _write(results, options)
+        write(results, options)
     return 0
 
 
@@ -91,7 +91,7 @@ def _fight(
             print(line(results[-1]), flush=True)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slow_clients", description=__doc__)
     parser.add_argument("--clients", type=_within(MOST_CLIENTS), help=f"in each attack (200), at most {MOST_CLIENTS}")
     parser.add_argument("--seconds", type=_within(MOST_SECONDS), default=8, help="of each attack (8)")
@@ -113,6 +113,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the table as SVG")
+    parser.add_argument("--course", type=Path, metavar="FILE", help="draw the first attack second by second as SVG")
     parser.add_argument(
         "--time-limit", type=_within(7200), default=1200, help="no siege is begun after this time (1200)"
     )
@@ -167,7 +168,7 @@ def _print_head(bench: Bench, options: argparse.Namespace) -> None:
         print(f"warning: {warning}", flush=True)
 
 
-def _write(results: Sequence[Result], options: argparse.Namespace) -> None:
+def write(results: Sequence[Result], options: argparse.Namespace) -> None:
     if options.json is not None:
         rows = [
             {"server": each.server.name, "attack": each.assault.name, "clients": each.assault.clients}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import grid
+from benchmarks import grid, slow_clients
 from benchmarks.attackers import KINDS
 from benchmarks.besieged import SERVERS
 from benchmarks.honest import Visit
@@ -137,3 +137,13 @@ def test_an_attacker_sends_slowly_and_comes_back(heads: tuple[int, list[bytes]])
     assert received == [b"GET / HTTP/1.1\r\nHost: attacker\r\nX-a: b\r\n"] * 2
     assert account["opened"] == 2
     assert account["closed_by_server"] >= 1
+
+
+def test_whatever_can_be_asked_for_is_written(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("json", "picture", "course")}
+    options = slow_clients.parse([word for name, path in files.items() for word in (f"--{name}", str(path))])
+    slow_clients.write([result("event", "idle", siege(["", LOST])), result("worker", "idle", "it ended")], options)
+    told = json.loads(files["json"].read_text())
+    assert [each["attacked"]["answered"] for each in told if "attacked" in each] == [1]
+    assert [each["failed"] for each in told if "failed" in each] == ["it ended"]
+    assert all("</svg>" in files[name].read_text() for name in ("picture", "course"))

@@ -27,7 +27,7 @@ impl Connection {
                 self.allowance.after(timeouts.retired)
             }
             Stage::Handshake => self.allowance.deadline(&timeouts.handshake),
-            Stage::Head if self.requests == 0 && !self.begun() => [&timeouts.handshake, &timeouts.header]
+            Stage::Head if self.requests == 0 && !self.inbound.begun() => [&timeouts.handshake, &timeouts.header]
                 .into_iter()
                 .filter_map(|rate| self.allowance.deadline(rate))
                 .min(),

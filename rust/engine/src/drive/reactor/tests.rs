@@ -118,7 +118,7 @@ fn what_has_come_goes_before_a_deadline_that_is_acted_on_late() {
         .places
         .iter()
         .filter_map(|(_, place)| place.wire.as_ref())
-        .filter(|wire| wire.connection.begun())
+        .filter(|wire| !wire.connection.idle())
         .count()
         < 2
     {
