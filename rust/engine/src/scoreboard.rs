@@ -274,12 +274,22 @@ impl Scoreboard {
     /// The fewest connections that any ready child but `child` has open; None when there is no other.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self, child: usize) -> Option<u32> {
-        let others = self
-            .rows_used()
-            .iter()
-            .enumerate()
-            .filter(|(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
-        others.map(|(_, row)| row.connections.load(Relaxed)).min()
+        self.others(child).map(|row| row.connections.load(Relaxed)).min()
+    }
+
+    /// As `fewest_connections_elsewhere`, of those only that could begin with a request at once.
+    #[must_use]
+    pub fn fewest_connections_where_idle(&self, child: usize) -> Option<u32> {
+        let has_idle = |row: &&ChildCells| row.taken() < row.units.load(Relaxed);
+        self.others(child).filter(has_idle).map(|row| row.connections.load(Relaxed)).min()
+    }
+
+    /// The rows of all children that are ready, but for `child`.
+    fn others(&self, child: usize) -> impl Iterator<Item = &ChildCells> {
+        let rows = self.rows_used().iter().enumerate();
+        let ready =
+            rows.filter(move |(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
+        ready.map(|(_, row)| row)
     }
 }
 

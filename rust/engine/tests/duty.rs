@@ -11,6 +11,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use engine::scoreboard::{Capacity, OwnRow};
 use engine::timeouts::{Rate, Timeouts};
 use serving::{Kind, Server, Shape, both, get, read_answer, rings, wait_until};
 
@@ -293,4 +294,36 @@ fn a_child_that_goes_to_rest_takes_no_wake_up_with_it() {
         steady.stop();
         swaying.stop();
     });
+}
+
+#[test]
+fn kept_connections_move_to_a_child_with_idle_threads_while_requests_wait_here() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    server.board.claim(1, 1, 1);
+    let elsewhere = OwnRow::new(Arc::clone(&server.board), 1, None).unwrap();
+    elsewhere.ready(Capacity::requests(1, 100));
+    let mut kept: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    for stream in &mut kept {
+        assert!(!says_close(&get(stream, "/")), "nobody waits");
+    }
+    // One holds the only thread, the others wait behind it; the last one has nobody behind it.
+    for (closed, other_is_taken) in [(3, false), (0, true)] {
+        if other_is_taken {
+            elsewhere.entered();
+            kept.push(server.connect());
+            kept.push(server.connect());
+        }
+        kept[0].write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the first at the gate", || server.facts().busy == 1);
+        for stream in &mut kept[1..] {
+            stream.write_all(GET).unwrap();
+        }
+        wait_until("the others in the queue", || server.facts().queued as usize == kept.len() - 1);
+        server.paths.gate.wait();
+        let mut answers: Vec<bool> = kept.iter_mut().map(|stream| says_close(&read_answer(stream))).collect();
+        assert_eq!(answers.iter().filter(|close| **close).count(), closed, "{answers:?}");
+        kept.retain(|_| !answers.remove(0));
+        wait_until("the end of those that moved", || server.facts().connections as usize == kept.len());
+    }
+    server.stop();
 }

@@ -6,6 +6,11 @@
 //! than the least loaded one looks away for a moment that grows with its surplus, so that the other, which was woken
 //! too, is first. Nobody looks away for longer than `LONGEST`, so a child that is stopped or stuck delays, and never
 //! blocks, the others.
+//!
+//! The other one is letting go. A kept-alive connection stays with the child that has accepted it, so a child that came
+//! later, because all threads of the others are taken, would have nothing to do. What follows: while requests wait for a
+//! thread of one child, and another has threads to spare and fewer connections, connections end with their answer
+//! (`Connection: close`); the client's next one is accepted where there is room.
 
 use std::time::Duration;
 
@@ -29,11 +34,26 @@ pub(super) fn look_away(own: u32, fewest: impl FnOnce() -> Option<u32>) -> Optio
     Some(STEP.saturating_mul(excess).min(LONGEST))
 }
 
+/// Whether a child with `own` open connections, where requests wait for a thread, lets one go that is being answered;
+/// `fewest` is the least number of connections where a thread is idle.
+pub(super) fn lets_go(own: u32, fewest: Option<u32>) -> bool {
+    fewest.is_some_and(|fewest| own > fewest.saturating_add(1))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{LONGEST, look_away};
+    use super::{LONGEST, lets_go, look_away};
+
+    #[test]
+    fn connections_move_until_they_are_even_and_only_to_where_there_is_room() {
+        assert!(!lets_go(100, None));
+        assert!(lets_go(2, Some(0)));
+        assert!(!lets_go(1, Some(0)));
+        assert!(!lets_go(5, Some(4)));
+        assert!(!lets_go(u32::MAX, Some(u32::MAX)));
+    }
 
     #[test]
     fn alone_or_least_loaded_accepts_at_once() {

@@ -260,6 +260,11 @@ impl ReactorDriver {
         self.ready.push(away, |waiting| self.context.row.queued(waiting));
     }
 
+    /// Whether a complete request waits for a thread.
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.ready.len() > 0
+    }
+
     /// The complete request that has waited longest.
     pub(super) fn take_queued(&self) -> Option<Away> {
         self.ready.pop(|waiting| self.context.row.queued(waiting))

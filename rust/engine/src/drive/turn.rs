@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::accept::lets_go;
 use super::reactor::Reactor;
 use super::ready::Away;
 use super::role::ReactorDriver;
@@ -135,7 +136,11 @@ impl Batch for Turn<'_> {
             self.lend();
             away
         };
-        driver.context.row.stage(self.thread, Some(Stage::Handler));
+        let row = &driver.context.row;
+        row.stage(self.thread, Some(Stage::Handler));
+        if driver.somebody_waits() && lets_go(row.connections(), row.fewest_connections_where_idle()) {
+            away.wire.connection.retire(now);
+        }
         away.wire.connection.enter_handler(now);
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);

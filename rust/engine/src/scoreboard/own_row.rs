@@ -89,6 +89,12 @@ impl OwnRow {
         self.cells().connections.load(Relaxed)
     }
 
+    /// As `Scoreboard::fewest_connections_where_idle`.
+    #[must_use]
+    pub fn fewest_connections_where_idle(&self) -> Option<u32> {
+        self.board.fewest_connections_where_idle(self.child)
+    }
+
     /// As `Scoreboard::fewest_connections_elsewhere`.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self) -> Option<u32> {
