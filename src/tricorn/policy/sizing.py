@@ -90,7 +90,7 @@ def _grow(memory: Memory, census: Census, counts: Counts, lack: int, most: int) 
     needed = -(-lack // unit)
     if below <= 0:
         return _at_limit(memory, census, counts)
-    wait = f", {counts.waiting} requests wait" if counts.waiting else ""
+    wait = f", {counts.waiting} more {'is' if counts.waiting == 1 else 'are'} waited for" if counts.waiting else ""
     why = f"{_plural(counts.idle)} idle of {counts.units}{wait}, min_spare is {counts.band.min_spare}"
     recalls = min(needed, len(counts.resting), below)
     if recalls:

@@ -122,4 +122,4 @@ def test_requests_that_wait_are_demand_that_units_do_not_show() -> None:
     waiting = tuple(replace(one, waiting=2) if one is busiest else one for one in two_wait.children)
     decision = decide(SERVING, replace(two_wait, children=waiting))
     assert decision.memory.target == 5, "2 are idle, and will be taken by those who wait; 2 should be spare"
-    assert decision.orders == (Spawn(1, 4, "2 units are idle of 4, 2 requests wait, min_spare is 2"),)
+    assert decision.orders == (Spawn(1, 4, "2 units are idle of 4, 2 more are waited for, min_spare is 2"),)
