@@ -79,7 +79,10 @@ class Reloads:
         except TricornError as error:
             self._refuse(askers, Outcome(error.exit_code, f"the reload is refused, nothing changes: {error}"))
             return
-        except Exception:  # an error of ours, or a directory that is gone: no reason to end what serves
+        except OSError as error:  # the directory of the start is gone, say
+            self._refuse(askers, Outcome(1, f"the reload is refused, nothing changes: {error}"))
+            return
+        except Exception:  # an error of ours: no reason to end what serves
             text = f"the reload is refused, nothing changes\n{traceback.format_exc().strip()}"
             self._refuse(askers, Outcome(1, text))
             return
