@@ -59,7 +59,10 @@ class VerbCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             text = error.format_message()
-            if not isinstance(error, click.BadParameter):  # a word or an option too many may be meant for another
+            # A word or an option that has no place here may be meant for another command.
+            if not isinstance(error, click.MissingParameter) and not isinstance(
+                getattr(error, "param", None), click.Option
+            ):
                 text = f"{text} {module_hint(self.name or '', asked=True)}"
             if not as_json:
                 raise click.UsageError(text, ctx) from None

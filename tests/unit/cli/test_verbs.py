@@ -212,7 +212,7 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
         (["retire", "app:app"], "is served with: tricorn serve retire"),
         (["resize"], "Missing option '--max'"),
         (["resize", "--max", "0"], "0 is not in the range"),
-        (["reload", "--timeout", "x"], "'x' is not a valid float"),
+        (["reload", "--timeout", "x"], "'x' is not a valid number of seconds"),
         (["stop", "--timeout=-1"], "-1.0 is not in the range"),
         (["stop", "--timeout=nan"], "is no number of seconds"),
         (["stop", "--timeout=inf"], "is no number of seconds"),
