@@ -66,6 +66,16 @@ def test_everyone_leaves_when_the_parent_is_killed(start: Start, mpm: str) -> No
     assert server.wait() == -signal.SIGKILL
 
 
+def test_a_template_that_hangs_in_its_import_does_not_outlive_a_killed_parent(launch: Start, site: Path) -> None:
+    (site / "endless.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(3600)\n")
+    server = launch(application="endless")
+    until((site / "begun").exists, "it imports")
+    below = [process.pid for process in server.processes() if process.pid != server.pid]
+    assert below
+    server.signal(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in below), "it is gone", timeout=8)
+
+
 def test_a_child_that_hangs_outlives_a_killed_parent_by_its_graceful_timeout_only(start: Start) -> None:
     server = start("--graceful-timeout", "0.5")
     below = [process.pid for process in server.processes() if process.pid != server.pid]

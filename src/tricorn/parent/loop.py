@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tricorn.errors import TricornError
 from tricorn.logs import ErrorLog
 from tricorn.parent import announce, processes
 from tricorn.parent.control import ControlSocket, open_control
@@ -74,7 +75,7 @@ class Loop:
         path = server.current.settings.lifecycle.control_socket
         if path is not None and self._upgrades.succeeds:
             # Until it has let go, the server before answers there.
-            self._upgrades.on_alone = self._open_control
+            self._upgrades.on_alone = self._open_control_late
         else:
             self._open_control()
         try:
@@ -107,6 +108,13 @@ class Loop:
         self._upgrades.control = self._control
         if self._control is not None:
             self._control.register(self._selector)
+
+    def _open_control_late(self) -> None:
+        """When the server before has let go: what fails now is no reason any more to end what serves."""
+        try:
+            self._open_control()
+        except TricornError as error:
+            self._server.log.error(f"the server goes on without a control socket: {error}")
 
     def _may_wait(self, decision: Decision) -> bool:
         """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
