@@ -319,6 +319,8 @@ fn kept_connections_move_to_a_child_with_idle_threads_while_requests_wait_here()
             stream.write_all(GET).unwrap();
         }
         wait_until("the others in the queue", || server.facts().queued as usize == kept.len() - 1);
+        // Short waits are not worth a new connection.
+        thread::sleep(Duration::from_millis(20));
         server.paths.gate.wait();
         let mut answers: Vec<bool> = kept.iter_mut().map(|stream| says_close(&read_answer(stream))).collect();
         assert_eq!(answers.iter().filter(|close| **close).count(), closed, "{answers:?}");
@@ -326,4 +328,29 @@ fn kept_connections_move_to_a_child_with_idle_threads_while_requests_wait_here()
         wait_until("the end of those that moved", || server.facts().connections as usize == kept.len());
     }
     server.stop();
+}
+
+#[test]
+fn a_client_that_always_has_a_next_request_does_not_keep_the_only_thread_from_hearing() {
+    let server = Server::start(Kind::Blocking, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    let (mut asks, mut reads) = {
+        let stream = server.connect();
+        (stream.try_clone().unwrap(), stream)
+    };
+    let asking = thread::spawn(move || {
+        // Far ahead of the answers, until the server closes.
+        while asks.write_all(&b"GET /sleep/5 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500)).is_ok() {}
+    });
+    for _ in 0..20 {
+        assert!(!says_close(&read_answer(&mut reads)));
+    }
+    server.say_retire();
+    let mut kept = 0;
+    while !says_close(&read_answer(&mut reads)) {
+        kept += 1;
+    }
+    assert!(kept < 100, "the word was heard after {kept} more answers");
+    drop(reads);
+    asking.join().unwrap();
+    server.join();
 }

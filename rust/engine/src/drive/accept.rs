@@ -8,9 +8,9 @@
 //! blocks, the others.
 //!
 //! The other one is letting go. A kept-alive connection stays with the child that has accepted it, so a child that came
-//! later, because all threads of the others are taken, would have nothing to do. What follows: while requests wait for a
-//! thread of one child, and another has threads to spare and fewer connections, connections end with their answer
-//! (`Connection: close`); the client's next one is accepted where there is room.
+//! later, because all threads of the others are taken, would have nothing to do. What follows: while requests wait long
+//! for a thread of one child, and another has threads to spare and clearly fewer connections, connections end with their
+//! answer (`Connection: close`); the client's next one is accepted where there is room.
 
 use std::time::Duration;
 
@@ -19,6 +19,15 @@ pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 
 const STEP: Duration = Duration::from_micros(500);
 const LONGEST: Duration = Duration::from_millis(5);
+
+/// How many connections are accepted at once after looking away for so long that the other can be taken for stuck. After
+/// less, it has perhaps just not run yet: one, and another look.
+const AFTER_LONGEST: usize = 4;
+
+/// How many connections are accepted at once after looking away for `wait`.
+pub(super) fn after_looking_away(wait: Duration) -> usize {
+    if wait < LONGEST { 1 } else { AFTER_LONGEST }
+}
 
 /// How long a child with `own` open connections leaves new ones to a child with `fewest`, which is asked for only if it
 /// matters; None to accept now.
@@ -34,25 +43,52 @@ pub(super) fn look_away(own: u32, fewest: impl FnOnce() -> Option<u32>) -> Optio
     Some(STEP.saturating_mul(excess).min(LONGEST))
 }
 
-/// Whether a child with `own` open connections, where requests wait for a thread, lets one go that is being answered;
-/// `fewest` is the least number of connections where a thread is idle.
-pub(super) fn lets_go(own: u32, fewest: Option<u32>) -> bool {
-    fewest.is_some_and(|fewest| own > fewest.saturating_add(1))
+/// A request must have waited for so long to make its connection move: a new connection costs about as much as a few
+/// short requests.
+const WORTH_MOVING: Duration = Duration::from_millis(5);
+
+/// Whether a child with `own` open connections, where more requests wait for a thread, lets the one go whose request has
+/// `waited` so long; `fewest` is the least number of connections where a thread is idle, and is asked for only if it
+/// matters.
+///
+/// More is tolerated than when accepting: what comes back must find a child that has clearly fewer, or connections would
+/// move to and fro for ever.
+pub(super) fn lets_go(waited: Duration, own: u32, fewest: impl FnOnce() -> Option<u32>) -> bool {
+    let tolerated = 1 + own / 8;
+    waited >= WORTH_MOVING && fewest().is_some_and(|fewest| own > fewest.saturating_add(tolerated))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{LONGEST, lets_go, look_away};
+    use super::{LONGEST, WORTH_MOVING, lets_go, look_away};
 
     #[test]
     fn connections_move_until_they_are_even_and_only_to_where_there_is_room() {
-        assert!(!lets_go(100, None));
-        assert!(lets_go(2, Some(0)));
-        assert!(!lets_go(1, Some(0)));
-        assert!(!lets_go(5, Some(4)));
-        assert!(!lets_go(u32::MAX, Some(u32::MAX)));
+        let moves = |own, fewest| lets_go(WORTH_MOVING, own, || fewest);
+        assert!(!moves(100, None));
+        assert!(moves(2, Some(0)));
+        assert!(!moves(1, Some(0)));
+        assert!(!moves(5, Some(4)));
+        assert!(!moves(u32::MAX, Some(u32::MAX)));
+    }
+
+    #[test]
+    fn what_has_moved_does_not_move_back() {
+        for own in 2..5000 {
+            for fewest in 0..own {
+                if lets_go(WORTH_MOVING, own, || Some(fewest)) {
+                    assert!(!lets_go(WORTH_MOVING, fewest + 1, || Some(own - 1)), "{own} and {fewest}");
+                    assert!(own < 16 || look_away(own - 1, || Some(fewest)).is_some(), "{own} and {fewest}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_waits_are_not_worth_a_connection() {
+        assert!(!lets_go(Duration::from_millis(1), 100, || Some(0)));
     }
 
     #[test]

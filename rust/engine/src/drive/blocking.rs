@@ -25,6 +25,10 @@ use crate::scoreboard::Capacity;
 /// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
 const GIVES_WAY_EVERY: u32 = 16;
 
+/// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
+/// request is always there already would otherwise keep the only thread of a child from hearing its parent.
+const LOOKS_UP_AFTER: Duration = Duration::from_millis(10);
+
 /// The driver of the prefork and worker MPMs. Shared by the threads of one child.
 pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
@@ -121,8 +125,16 @@ impl BlockingDriver {
             || io::Error::new(io::ErrorKind::InvalidInput, format!("the driver has no thread {thread}"));
         let waiter = Waiter { wake: Some(self.wakes.get(thread).ok_or_else(no_such_thread)?), watch };
         let door = Door::new(self, &waiter)?;
-        let mut lane =
-            Lane { driver: self, thread, waiter, door, supervisor, scratch: Scratch::default(), optimistic: false };
+        let mut lane = Lane {
+            driver: self,
+            thread,
+            waiter,
+            door,
+            supervisor,
+            scratch: Scratch::default(),
+            optimistic: false,
+            looked_up: Instant::now(),
+        };
         let stop = loop {
             match lane.accept().and_then(|mut wire| {
                 let served = lane.serve(&mut wire);
@@ -181,6 +193,8 @@ struct Lane<'a> {
     scratch: Scratch,
     /// The last look at a kept-alive socket without a wait found a request: look again before waiting.
     optimistic: bool,
+    /// When it was last found out what else wants the thread.
+    looked_up: Instant,
 }
 
 impl Lane<'_> {
@@ -211,10 +225,19 @@ impl Lane<'_> {
 
     fn attend(&mut self, ready: io::Result<Ready>) -> Result<bool, Stop> {
         let ready = ready.map_err(Stop::Failed)?;
+        self.looked_up = Instant::now();
         if let Some(attention) = ready.attention {
             self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted)?;
         }
         Ok(ready.waited)
+    }
+
+    /// Lets the supervisor attend to what has come up, if the last wait was long ago.
+    fn look_up(&mut self, now: Instant) -> Result<(), Stop> {
+        if self.waiter.watch.is_none() || now.saturating_duration_since(self.looked_up) < LOOKS_UP_AFTER {
+            return Ok(());
+        }
+        self.pause(Some(now))
     }
 
     /// Waits for the accepting role, then for a client.
@@ -277,10 +300,11 @@ impl Lane<'_> {
         let context = &*driver.context;
         loop {
             let now = Instant::now();
+            self.look_up(now)?;
             context.orders.duty().tell(&mut wire.connection, now);
             let mut verdict = wire.proceed(now, &mut self.scratch, context);
             while verdict == Verdict::Request {
-                verdict = self.answer(wire);
+                verdict = self.answer(wire)?;
             }
             match verdict {
                 Verdict::Again => continue,
@@ -326,12 +350,13 @@ impl Lane<'_> {
     }
 
     /// Lets the application answer the complete request of `wire`.
-    fn answer(&mut self, wire: &mut Wire) -> Verdict {
+    fn answer(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
         let driver = self.driver;
         let context = &*driver.context;
+        let now = Instant::now();
+        self.look_up(now)?;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.entered();
-        let now = Instant::now();
         if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
             wire.connection.retire(now);
         }
@@ -340,7 +365,7 @@ impl Lane<'_> {
         driver.gateway.serve(&mut one);
         context.row.left();
         wire.end_answer(&mut self.scratch.out);
-        wire.complete(Instant::now(), &mut self.scratch, context)
+        Ok(wire.complete(Instant::now(), &mut self.scratch, context))
     }
 }
 

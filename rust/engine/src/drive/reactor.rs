@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{EXHAUSTED_REST, look_away};
+use super::accept::{EXHAUSTED_REST, after_looking_away, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
@@ -28,9 +28,6 @@ use crate::net::{Accepted, Listeners};
 
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
-
-/// How many connections are accepted at once after looking away.
-const AFTER_LOOKING_AWAY: usize = 4;
 
 /// Where one connection belongs.
 #[derive(Debug)]
@@ -61,8 +58,8 @@ enum Accepting {
     Idle,
     /// Somebody may wait.
     Pending,
-    /// Somebody waits, and a less loaded child goes first until then.
-    LookingAway(Instant),
+    /// Somebody waits, and a less loaded child goes first until then; after that so many are accepted at once.
+    LookingAway(Instant, usize),
     /// Descriptors are exhausted.
     Resting(Instant),
     /// As many connections are open as may be.
@@ -123,7 +120,7 @@ impl Reactor {
     /// When `turn` has something to do even if nothing happens; None is never.
     fn next_due(&self) -> Option<Instant> {
         let accepting = match self.accepting {
-            Accepting::LookingAway(until) | Accepting::Resting(until) => Some(until),
+            Accepting::LookingAway(until, _) | Accepting::Resting(until) => Some(until),
             Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
@@ -308,11 +305,13 @@ impl Reactor {
         let mut at_once = 0;
         match self.accepting {
             Accepting::Pending => {}
-            Accepting::LookingAway(until) if until <= now => at_once = AFTER_LOOKING_AWAY,
+            Accepting::LookingAway(until, then) if until <= now => at_once = then,
             Accepting::Resting(until) if until <= now => {}
-            Accepting::Idle | Accepting::LookingAway(_) | Accepting::Resting(_) | Accepting::Full | Accepting::Shut => {
-                return;
-            }
+            Accepting::Idle
+            | Accepting::LookingAway(..)
+            | Accepting::Resting(_)
+            | Accepting::Full
+            | Accepting::Shut => return,
         }
         self.accepting = loop {
             if self.places.len() >= context.open_connections {
@@ -325,7 +324,7 @@ impl Reactor {
             } else if at_once > 0 {
                 at_once -= 1;
             } else if let Some(wait) = look_away(context.row.connections(), fewest) {
-                break Accepting::LookingAway(now + wait);
+                break Accepting::LookingAway(now + wait, after_looking_away(wait));
             }
             match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {

@@ -138,8 +138,11 @@ impl Batch for Turn<'_> {
         };
         let row = &driver.context.row;
         row.stage(self.thread, Some(Stage::Handler));
-        if driver.somebody_waits() && lets_go(row.connections(), row.fewest_connections_where_idle()) {
-            away.wire.connection.retire(now);
+        if driver.somebody_waits() {
+            let waited = now.saturating_duration_since(away.wire.noted.complete_at);
+            if lets_go(waited, row.connections(), || row.fewest_connections_where_idle()) {
+                away.wire.connection.retire(now);
+            }
         }
         away.wire.connection.enter_handler(now);
         self.entered = now;

@@ -84,10 +84,18 @@ fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
     exchange.finish();
 }
 
-struct NoSupervisor;
+/// Hears on a pipe, as the only thread of a prefork child hears its parent: any byte means to retire.
+struct OnWatch {
+    heard: OwnedFd,
+    driver: Arc<Driver>,
+}
 
-impl Supervisor for NoSupervisor {
-    fn attend(&mut self, _attention: Attention) -> Result<(), Interrupted> {
+impl Supervisor for OnWatch {
+    fn attend(&mut self, attention: Attention) -> Result<(), Interrupted> {
+        if attention == Attention::Watched {
+            rustix::io::read(&self.heard, &mut [0; 64]).unwrap();
+            self.driver.retire(false);
+        }
         Ok(())
     }
 }
@@ -153,6 +161,8 @@ pub struct Server {
     /// Counts rings: worn, and too little spare.
     pub rung: OwnedFd,
     pub rung_for_spare: OwnedFd,
+    /// Heard by the first thread of a blocking driver, and by no other.
+    parent: OwnedFd,
     done: mpsc::Receiver<()>,
     listener: TcpListener,
 }
@@ -234,18 +244,24 @@ impl Server {
         };
         let driver = Arc::new(driver);
         let (tell, done) = mpsc::channel();
+        let (heard, parent) = bell_pipe();
         let threads = (0..count).map(|index| {
             let (driver, tell) = (Arc::clone(&driver), tell.clone());
+            let mut supervisor = OnWatch { heard: heard.try_clone().unwrap(), driver: Arc::clone(&driver) };
             thread::spawn(move || {
                 match &*driver {
-                    Driver::Blocking(driver) => driver.run(index, None, &mut NoSupervisor).unwrap().unwrap(),
+                    Driver::Blocking(driver) => {
+                        let watch = supervisor.heard.try_clone().unwrap();
+                        let watch = (index == 0).then(|| watch.as_fd());
+                        driver.run(index, watch, &mut supervisor).unwrap().unwrap();
+                    }
                     Driver::Reactor(driver) => driver.run(index).unwrap(),
                 }
                 tell.send(()).unwrap();
             })
         });
         let threads = threads.collect();
-        Self { address, driver, board, paths, threads, rung, rung_for_spare, done, listener }
+        Self { address, driver, board, paths, threads, rung, rung_for_spare, parent, done, listener }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -260,6 +276,11 @@ impl Server {
 
     pub fn retire_with_sweep(&self) {
         self.driver.retire(true);
+    }
+
+    /// As `retire`, said on the descriptor that the only thread of a child watches, and heard when it listens.
+    pub fn say_retire(&self) {
+        rustix::io::write(&self.parent, &[1]).unwrap();
     }
 
     pub fn worn(&self) -> Option<&'static str> {
