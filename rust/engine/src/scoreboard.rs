@@ -211,10 +211,12 @@ impl Scoreboard {
         let Some(row) = self.rows().get(child) else {
             return;
         };
+        // First, and never empty in between when the child does it again: the parent, which may be clearing another row
+        // at this moment, would take this one for the end of those in use.
+        row.state.store(ChildState::Starting as u32, Relaxed);
         self.wipe(child, row);
         row.pid.store(pid, Relaxed);
         row.generation.store(generation, Relaxed);
-        row.state.store(ChildState::Starting as u32, Relaxed);
         let beyond = u32::try_from(child).map_or(u32::MAX, |child| child.saturating_add(1));
         // The parent was here before the child: it is the one that writes.
         if self.header().rows_used.load(Relaxed) < beyond {
@@ -227,6 +229,7 @@ impl Scoreboard {
         let Some(row) = self.rows().get(child) else {
             return;
         };
+        row.state.store(ChildState::Empty as u32, Relaxed);
         self.wipe(child, row);
         let is_empty = |row: &ChildCells| row.state.load(Relaxed) == ChildState::Empty as u32;
         let used = self.rows_used();
@@ -234,8 +237,8 @@ impl Scoreboard {
         self.header().rows_used.store(u32::try_from(left).unwrap_or(u32::MAX), Relaxed);
     }
 
+    /// All but the state.
     fn wipe(&self, child: usize, row: &ChildCells) {
-        row.state.store(ChildState::Empty as u32, Relaxed);
         let counts = [&row.pid, &row.connections, &row.busy, &row.queued];
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
