@@ -26,7 +26,8 @@ impl Dice {
 
 /// One connection with up to three requests, sent in one of the ways in which clients send. Every request that a client
 /// may expect an answer to has to get one.
-fn visit(address: SocketAddr, dice: &mut Dice) {
+fn visit(addresses: [SocketAddr; 2], dice: &mut Dice) {
+    let address = addresses[usize::try_from(dice.throw(2)).unwrap()];
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let path = ["/", "/sleep/1", "/sleep/0/300000", "/echo"][usize::try_from(dice.throw(4)).unwrap()];
@@ -51,6 +52,8 @@ fn visit(address: SocketAddr, dice: &mut Dice) {
         _ => stream.write_all(request).unwrap(),
     }
     assert!(read_answer(&mut stream).starts_with("HTTP/1.1 200 "));
+    // A client that keeps its connection and waits for another one would wait for itself.
+    drop(stream);
     // Two requests at once on a fresh connection: the first is answered, and the second unless the first said close.
     if dice.throw(4) == 0 {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -74,11 +77,12 @@ fn whatever_a_child_is_told_nobody_goes_without_an_answer() {
             let visits = Arc::new(AtomicU64::new(0));
             let clients: Vec<_> = (0..6)
                 .map(|seed| {
-                    let (address, over, visits) = (steady.address, Arc::clone(&over), Arc::clone(&visits));
+                    let addresses = [steady.address, steady.other_address];
+                    let (over, visits) = (Arc::clone(&over), Arc::clone(&visits));
                     thread::spawn(move || {
                         let mut dice = Dice(seed);
                         while !over.load(SeqCst) {
-                            visit(address, &mut dice);
+                            visit(addresses, &mut dice);
                             visits.fetch_add(1, SeqCst);
                         }
                     })

@@ -154,6 +154,8 @@ pub fn rings(heard: &OwnedFd) -> usize {
 
 pub struct Server {
     pub address: SocketAddr,
+    /// It listens here as well.
+    pub other_address: SocketAddr,
     pub driver: Arc<Driver>,
     pub board: Arc<Scoreboard>,
     pub paths: Arc<Paths>,
@@ -164,7 +166,7 @@ pub struct Server {
     /// Heard by the first thread of a blocking driver, and by no other.
     parent: OwnedFd,
     done: mpsc::Receiver<()>,
-    listener: TcpListener,
+    listeners: [TcpListener; 2],
 }
 
 pub struct Shape {
@@ -194,16 +196,16 @@ impl Default for Shape {
 
 impl Server {
     pub fn start(kind: Kind, shape: Shape) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), kind, shape)
+        Self::start_on([(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()), kind, shape)
     }
 
-    /// Another child at the same socket.
+    /// Another child at the same sockets.
     pub fn beside(&self, kind: Kind, shape: Shape) -> Self {
-        Self::start_on(self.listener.try_clone().unwrap(), kind, shape)
+        Self::start_on(self.listeners.each_ref().map(|listener| listener.try_clone().unwrap()), kind, shape)
     }
 
-    fn start_on(listener: TcpListener, kind: Kind, shape: Shape) -> Self {
-        let address = listener.local_addr().unwrap();
+    fn start_on(listeners: [TcpListener; 2], kind: Kind, shape: Shape) -> Self {
+        let [address, other_address] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
         // The second row is for tests in which there is somebody else.
         let board = Arc::new(Scoreboard::new(2, shape.threads).unwrap());
         board.claim(0, std::process::id(), 1);
@@ -231,14 +233,15 @@ impl Server {
             most_inside: AtomicUsize::new(0),
         });
         let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
-        let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
+        let borrowed = listeners.iter().map(|listener| Listener::duplicate(listener.as_fd()).unwrap());
+        let borrowed = Listeners::new(borrowed.collect());
         let (driver, count) = match kind {
             Kind::Blocking => {
-                let driver = BlockingDriver::new(gateway, listeners, context, shape.threads).unwrap();
+                let driver = BlockingDriver::new(gateway, borrowed, context, shape.threads).unwrap();
                 (Driver::Blocking(driver), shape.threads)
             }
             Kind::Reactor => {
-                let driver = ReactorDriver::new(gateway, listeners, context, shape.threads, false).unwrap();
+                let driver = ReactorDriver::new(gateway, borrowed, context, shape.threads, false).unwrap();
                 (Driver::Reactor(driver), shape.threads + 1)
             }
         };
@@ -261,7 +264,7 @@ impl Server {
             })
         });
         let threads = threads.collect();
-        Self { address, driver, board, paths, threads, rung, rung_for_spare, parent, done, listener }
+        Self { address, other_address, driver, board, paths, threads, rung, rung_for_spare, parent, done, listeners }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -297,12 +300,16 @@ impl Server {
 
     /// As if the parent had stopped listening altogether.
     pub fn shut_listener(&self) {
-        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap();
+        for listener in &self.listeners {
+            rustix::net::shutdown(listener, rustix::net::Shutdown::Both).unwrap();
+        }
     }
 
     /// Whether a client waits in the kernel's queue.
     pub fn somebody_waits(&self) -> bool {
-        wait_one(self.listener.as_fd(), Interest::Receive, Some(Instant::now())).unwrap()
+        let waits =
+            |listener: &TcpListener| wait_one(listener.as_fd(), Interest::Receive, Some(Instant::now())).unwrap();
+        self.listeners.iter().any(waits)
     }
 
     pub fn join(self) {
