@@ -247,6 +247,14 @@ if os.path.exists("forge"):
             say({"kind": "Reaped", "slot": 9, "pid": 7, "status": 0}, [0] * 8)
         if how == "status":
             say({"kind": "Reaped", "slot": 0, "pid": 10**30, "status": 0x137F})
+        if how == "unforked" and (pid := os.fork()) == 0:
+            time.sleep(60)
+            os._exit(0)
+        if how == "unforked":
+            say({"kind": "Forked", "slot": 0, "pid": pid, "pinned": True}, [os.pidfd_open(pid)])
+            say({"kind": "ForkFailed", "slot": 0, "text": "never"})
+        if how == "code":
+            say({"kind": "TemplateFailed", "code": 256, "text": "nothing"})
         if how == "end":
             say({"kind": "Forked", "slot": 0, "pid": 1, "pinned": False})
             os._exit(0)
@@ -268,7 +276,7 @@ def settled_descriptors(pid: int) -> int:
     return counts[-1]
 
 
-@pytest.mark.parametrize("how", ["pid", "descriptors", "status", "end"])
+@pytest.mark.parametrize("how", ["pid", "descriptors", "status", "unforked", "code", "end"])
 def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -> None:
     (site / "forger.py").write_text(_FORGER)
     server = start(application="forger")
@@ -278,6 +286,8 @@ def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -
         (site / "forge").write_text(f"{how} {stranger.pid}")
         server.signal(signal.SIGHUP)
         server.log.wait_for("the reload failed, generation 1 goes on")
+        if how in ("unforked", "code"):
+            server.log.wait_for("is killed: it sent")
         assert ask(server, "/word") == "first"
         until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == held, "nothing of it is kept")
         assert stranger.poll() is None

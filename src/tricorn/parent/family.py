@@ -59,7 +59,7 @@ class Family:
                             "(preload = on shares nevertheless, preload = off ends this warning)"
                         )
                     case TemplateFailed(code, text):
-                        template.failure = code, text
+                        template.failure = _exit_code(code), text
                     case Forked(slot, pid, pinned):
                         self._forked(template, slot, pid, template.channel.take_descriptor() if pinned else None)
                     case ForkFailed(slot, text):
@@ -107,7 +107,7 @@ class Family:
                         self._enter_child(child, ChildState.DRAINING)
                         self.log.named(child.name).info(f"leaves: {reason[:_LONGEST_REASON]}")
                 case Failed(code, text):
-                    child.failure = code, text
+                    child.failure = _exit_code(code), text
 
     # Who has gone.
 
@@ -146,6 +146,8 @@ class Family:
 
     def _template_reason(self, template: TemplateHandle, status: int) -> str:
         log = self.log.named(template.name)
+        if template.unsafe and not template.killed:
+            return "what its import left behind must not be inherited"
         if template.failure is not None:
             # The text goes to whoever asked for the template: it ends the start, or a reload, or is told here.
             return template.failure[1]
@@ -153,7 +155,7 @@ class Family:
             return template.killed
         oom = self.oom.explain(self._clock()) if processes.is_kill(status) else ""
         reason = f"the template ended unasked: {processes.phrase(status)}{oom}"
-        if template.state is TemplateState.DROPPED or template.unsafe:
+        if template.state is TemplateState.DROPPED:
             log.debug(f"has left: {processes.phrase(status)}")
         else:
             log.error(f"{reason}; its children go on")
@@ -218,9 +220,12 @@ class Family:
         self.log.named(child.name).debug("forked")
 
     def _unforked(self, template: TemplateHandle, slot: int, text: str) -> None:
-        child = self.children.pop((template.generation, slot), None)
+        child = self.children.get((template.generation, slot))
         if child is None:
             return
+        if child.pid is not None:
+            raise ProtocolError("that a child was not forked which it has forked")
+        del self.children[template.generation, slot]
         self.gone.append(child)
         self.log.named(child.name).error(text)
         self.exits.append(ChildExit(slot, template.generation, child.state, reason=text))
@@ -248,3 +253,10 @@ class Family:
     def _enter_child(self, child: ChildHandle, state: ChildState) -> None:
         child.state = state
         child.since = self._clock()
+
+
+def _exit_code(told: int) -> int:
+    """The exit code of a failure, with which the server may have to end; 0, and what the system makes 0, is none."""
+    if not 1 <= told <= 255:
+        raise ProtocolError(f"the exit code {told}")
+    return told
