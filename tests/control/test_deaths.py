@@ -264,6 +264,31 @@ if os.path.exists("forge"):
 """
 
 
+_DESERTER = """
+import gc, json, os, socket, struct, threading, time
+from told import application
+from tricorn.child.channel import Channel
+
+def desert():
+    time.sleep(0.1)
+    text = json.dumps({"kind": "Leaving", "reason": "enough"}).encode()
+    for thing in gc.get_objects():
+        if isinstance(thing, Channel):
+            thing._end.sendall(struct.pack("!I", len(text)) + text)
+    time.sleep(0.1)
+    os._exit(0)
+
+os.register_at_fork(after_in_child=lambda: threading.Thread(target=desert, daemon=True).start())
+"""
+
+
+def test_children_that_leave_one_after_the_other_are_waited_with(start: Start, site: Path) -> None:
+    (site / "deserter.py").write_text(_DESERTER)
+    server = start(application="deserter")
+    server.log.wait_for("leaves: enough")
+    server.log.wait_for("crashes in a row; the next start is in")
+
+
 def settled_descriptors(pid: int) -> int:
     """How many descriptors a process holds once that no longer changes: it says that it serves before all is tidied up."""
     counts: deque[int] = deque(maxlen=5)

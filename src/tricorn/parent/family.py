@@ -52,6 +52,8 @@ class Family:
                         self._enter(template, TemplateState.READY)
                         template.interface = interface
                     case Unsafe(findings):
+                        if template.unsafe:
+                            raise ProtocolError("twice what its import left behind")
                         template.unsafe = True
                         self.log.named(template.name).warning(
                             f"the import left behind {', '.join(findings)}, which must not be inherited: "
@@ -105,6 +107,7 @@ class Family:
                 case Leaving(reason):
                     if child.state is not ChildState.DRAINING:
                         self._enter_child(child, ChildState.DRAINING)
+                        child.deserts = True
                         self.log.named(child.name).info(f"leaves: {reason[:_LONGEST_REASON]}")
                 case Failed(code, text):
                     child.failure = _exit_code(code), text
@@ -153,12 +156,12 @@ class Family:
             return template.failure[1]
         if template.killed:
             return template.killed
-        oom = self.oom.explain(self._clock()) if processes.is_kill(status) else ""
-        reason = f"the template ended unasked: {processes.phrase(status)}{oom}"
         if template.state is TemplateState.DROPPED:
             log.debug(f"has left: {processes.phrase(status)}")
-        else:
-            log.error(f"{reason}; its children go on")
+            return "the template of an older generation has left"
+        oom = self.oom.explain(self._clock()) if processes.is_kill(status) else ""
+        reason = f"the template ended unasked: {processes.phrase(status)}{oom}"
+        log.error(f"{reason}; its children go on")
         return reason
 
     def _child_gone(self, child: ChildHandle, status: int | None) -> None:
@@ -177,9 +180,9 @@ class Family:
         existed = child.pid is not None or status is not None
         reason = self._child_reason(child, status) if existed else "its template ended before the fork"
         failure = child.failure[0] if child.failure else None
-        self.exits.append(
-            ChildExit(child.slot, child.generation, child.state, forked=existed, failure=failure, reason=reason)
-        )
+        # Whoever goes of its own accord is counted like one that crashed: its successors may fare the same.
+        was = ChildState.READY if child.deserts else child.state
+        self.exits.append(ChildExit(child.slot, child.generation, was, forked=existed, failure=failure, reason=reason))
 
     def _child_reason(self, child: ChildHandle, status: int | None) -> str:
         how = "it is not known how" if status is None else processes.phrase(status)
