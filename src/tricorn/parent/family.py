@@ -197,7 +197,7 @@ class Family:
             return child.killed
         if child.state is ChildState.DRAINING:
             if status in (0, None):
-                log.info("has left")
+                log.debug("has left")
             else:
                 log.warning(f"ended while it drained: {how}")
         elif child.state is ChildState.STARTING:

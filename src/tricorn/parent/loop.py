@@ -72,12 +72,10 @@ class Loop:
     def run(self) -> Outcome:
         """Until the policy says Exit. Raises TricornError if the control socket that was named cannot be had."""
         server = self._server
-        path = server.current.settings.lifecycle.control_socket
-        if path is not None and self._upgrades.succeeds:
-            # Until it has let go, the server before answers there.
-            self._upgrades.on_alone = self._open_control_late
-        else:
+        self._upgrades.on_alone = self._is_alone
+        if server.current.settings.lifecycle.control_socket is None or not self._upgrades.succeeds:
             self._open_control()
+        # Otherwise the server before answers there until it has let go.
         try:
             while True:
                 keep_measuring(server)
@@ -109,12 +107,15 @@ class Loop:
         if self._control is not None:
             self._control.register(self._selector)
 
-    def _open_control_late(self) -> None:
-        """When the server before has let go: what fails now is no reason any more to end what serves."""
+    def _is_alone(self) -> None:
+        """The server before, whose successor this is, has let go: what fails now is no reason to end what serves."""
+        server = self._server
+        server.notifier.ready(server.pid)
         try:
-            self._open_control()
+            if self._control is None:
+                self._open_control()
         except TricornError as error:
-            self._server.log.error(f"the server goes on without a control socket: {error}")
+            server.log.error(f"the server goes on without a control socket: {error}")
 
     def _may_wait(self, decision: Decision) -> bool:
         """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
@@ -240,8 +241,11 @@ class Loop:
         interface = template.interface if template is not None else ""
         settings = server.generations[generation].settings
         server.log.always(announce.serving(settings, interface, server.listeners.addresses, server.pid))
-        server.notifier.ready(server.pid)
-        self._upgrades.serves()
+        if self._upgrades.succeeds:
+            # Until the server before has let go, that one is the main process to a supervisor.
+            self._upgrades.serves()
+        else:
+            server.notifier.ready(server.pid)
 
     def _tell_supervisor(self, census: Census) -> None:
         self._server.notifier.status(announce.status(self._server, census))

@@ -149,7 +149,7 @@ class Performer:
         child.since = self._server.clock()
 
     def _tell_of(self, child: ChildHandle, what: str, reason: str) -> None:
-        self._server.log.named(child.name).debug(f"{what}: {reason}")
+        self._server.log.named(child.name).info(f"{what}: {reason}")
         self._server.history.note(f"child {child.slot} of generation {child.generation} {what}", reason)
 
     def _kill(self, child: ChildHandle | None, reason: str) -> None:

@@ -94,8 +94,13 @@ class Reloads:
         server.log.info(f"reloads: generation {number} is tried out")
 
     def _refuse(self, askers: list[Asker], outcome: Outcome) -> None:
-        self._server.log.error(outcome.text)
-        self._server.history.note("a reload is refused", outcome.text)
+        server = self._server
+        server.log.error(outcome.text)
+        server.history.note("a reload is refused", outcome.text)
+        if not self.in_trial:
+            # A supervisor that has asked by signal waits for both words.
+            server.notifier.reloading()
+            server.notifier.ready(server.pid)
         _tell(askers, outcome)
 
     def failed(self, generation: int, code: int, reason: str) -> None:
