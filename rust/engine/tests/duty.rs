@@ -331,6 +331,36 @@ fn kept_connections_move_to_a_child_with_idle_threads_while_requests_wait_here()
 }
 
 #[test]
+fn connections_with_a_next_request_on_its_way_do_not_move() {
+    for split in [GET.len(), GET.len() + 3, 2 * GET.len()] {
+        let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+        server.board.claim(1, 1, 1);
+        let elsewhere = OwnRow::new(Arc::clone(&server.board), 1, None).unwrap();
+        elsewhere.ready(Capacity::requests(1, 100));
+        let mut kept: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+        kept[0].write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the first at the gate", || server.facts().busy == 1);
+        let twice = GET.repeat(2);
+        let (first, rest) = twice.split_at(split);
+        for stream in &mut kept[1..] {
+            stream.write_all(first).unwrap();
+        }
+        wait_until("the others in the queue", || server.facts().queued as usize == kept.len() - 1);
+        for stream in &mut kept[1..] {
+            stream.write_all(rest).unwrap();
+        }
+        thread::sleep(Duration::from_millis(20));
+        server.paths.gate.wait();
+        read_answer(&mut kept[0]);
+        for stream in &mut kept[1..] {
+            assert!(!says_close(&read_answer(stream)));
+            read_answer(stream);
+        }
+        server.stop();
+    }
+}
+
+#[test]
 fn a_client_that_always_has_a_next_request_does_not_keep_the_only_thread_from_hearing() {
     let server = Server::start(Kind::Blocking, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
     let (mut asks, mut reads) = {

@@ -486,6 +486,12 @@ impl Connection {
         self.inbound.begun()
     }
 
+    /// Whether bytes of a request after the present one, which is complete, have come already.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        self.inbound.complete() && self.inbound.unread() > 0
+    }
+
     /// Whether the answer has been made to its end, broken off or refused: nothing more belongs to it.
     #[must_use]
     pub fn answered(&self) -> bool {

@@ -24,6 +24,8 @@ use crate::scoreboard::Capacity;
 /// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits:
 /// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
 const GIVES_WAY_EVERY: u32 = 16;
+/// The same for a connection on which the next request has come already, and would have to be sent again.
+const GIVES_WAY_EVERY_AHEAD: u32 = 64;
 
 /// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
 /// request is always there already would otherwise keep the only thread of a child from hearing its parent.
@@ -349,6 +351,12 @@ impl Lane<'_> {
         alone.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
     }
 
+    /// Whether `wire` has had its turn, and another client waits.
+    fn gives_way(&self, wire: &Wire) -> bool {
+        let ahead = || wire.connection.has_next() || wire.socket.has_something();
+        self.somebody_waits() && (wire.connection.requests() % GIVES_WAY_EVERY_AHEAD == 0 || !ahead())
+    }
+
     /// Lets the application answer the complete request of `wire`.
     fn answer(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
         let driver = self.driver;
@@ -357,7 +365,7 @@ impl Lane<'_> {
         self.look_up(now)?;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.entered();
-        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
+        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.gives_way(wire) {
             wire.connection.retire(now);
         }
         wire.connection.enter_handler(now);

@@ -140,7 +140,9 @@ impl Batch for Turn<'_> {
         row.stage(self.thread, Some(Stage::Handler));
         if driver.somebody_waits() {
             let waited = now.saturating_duration_since(away.wire.noted.complete_at);
-            if lets_go(waited, row.connections(), || row.fewest_connections_where_idle()) {
+            let goes = lets_go(waited, row.connections(), || row.fewest_connections_where_idle());
+            // A client that has sent its next request already would have to send it again.
+            if goes && !away.wire.connection.has_next() && !away.wire.socket.has_something() {
                 away.wire.connection.retire(now);
             }
         }
