@@ -480,12 +480,6 @@ impl Connection {
         }
     }
 
-    /// Whether bytes of the request that is awaited have come.
-    #[must_use]
-    pub fn begun(&self) -> bool {
-        self.inbound.begun()
-    }
-
     /// Whether bytes of a request after the present one, which is complete, have come already.
     #[must_use]
     pub fn has_next(&self) -> bool {
