@@ -287,6 +287,14 @@ impl Scoreboard {
         self.others(child).filter(has_idle).map(|row| row.connections.load(Relaxed)).min()
     }
 
+    /// Whether another child than `child` accepts, or is about to.
+    #[must_use]
+    pub fn others_accept(&self, child: usize) -> bool {
+        let states = [ChildState::Ready as u32, ChildState::Starting as u32];
+        let mut rows = self.rows_used().iter().enumerate();
+        rows.any(|(other, row)| other != child && states.contains(&row.state.load(Relaxed)))
+    }
+
     /// The rows of all children that are ready, but for `child`.
     fn others(&self, child: usize) -> impl Iterator<Item = &ChildCells> {
         let rows = self.rows_used().iter().enumerate();

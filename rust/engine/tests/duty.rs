@@ -384,3 +384,24 @@ fn a_client_that_always_has_a_next_request_does_not_keep_the_only_thread_from_he
     asking.join().unwrap();
     server.join();
 }
+
+#[test]
+fn a_child_with_requests_for_all_its_threads_leaves_new_clients_to_others() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    server.board.claim(1, 1, 1);
+    let mut first = server.connect();
+    first.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the only thread is taken", || server.facts().busy == 1);
+    let mut second = server.connect();
+    let came = Instant::now();
+    // Nobody else takes it, so it is accepted after a while; others would have had the time.
+    wait_until("it is accepted", || server.facts().connections == 2);
+    assert!(came.elapsed() >= Duration::from_millis(20), "{:?}", came.elapsed());
+    let mut third = server.connect();
+    // What ends the crowd ends the waiting at once.
+    server.paths.gate.wait();
+    read_answer(&mut first);
+    get(&mut third, "/");
+    get(&mut second, "/");
+    server.stop();
+}

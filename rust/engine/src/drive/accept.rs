@@ -7,6 +7,11 @@
 //! too, is first. Nobody looks away for longer than `LONGEST`, so a child that is stopped or stuck delays, and never
 //! blocks, the others.
 //!
+//! Connections are not load, though: an event child with few of them may have requests for all its threads, and more that
+//! wait. What follows: while that is so it leaves new clients to others, first for a moment in which children can be
+//! forked; and it never accepts more at once than it has idle threads before it has seen what they bring. A burst then
+//! meets the children that are being forked for it.
+//!
 //! The other one is letting go. A kept-alive connection stays with the child that has accepted it, so a child that came
 //! later, because all threads of the others are taken, would have nothing to do. What follows: while requests wait long
 //! for a thread of one child, and another has threads to spare and clearly fewer connections, connections end with their
@@ -18,11 +23,14 @@ use std::time::Duration;
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 
 const STEP: Duration = Duration::from_micros(500);
-const LONGEST: Duration = Duration::from_millis(5);
+pub(super) const LONGEST: Duration = Duration::from_millis(5);
+/// How long a child that has just become crowded leaves new clients to others: the first ones that are forked for it serve
+/// by then.
+pub(super) const FORK: Duration = Duration::from_millis(25);
 
 /// How many connections are accepted at once after looking away for so long that the other can be taken for stuck. After
 /// less, it has perhaps just not run yet: one, and another look.
-const AFTER_LONGEST: usize = 4;
+pub(super) const AFTER_LONGEST: usize = 4;
 
 /// How many connections are accepted at once after looking away for `wait`.
 pub(super) fn after_looking_away(wait: Duration) -> usize {

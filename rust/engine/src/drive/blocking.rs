@@ -285,13 +285,15 @@ impl Lane<'_> {
                     context.wear.accepted();
                     return Ok(Box::new(Wire::new(socket, endpoints, context, Instant::now())));
                 }
-                Accepted::Nobody | Accepted::Closed(_) if duty == Duty::Sweeping => driver.take(Word::Swept),
+                Accepted::Nobody | Accepted::Closed if duty == Duty::Sweeping => driver.take(Word::Swept),
                 Accepted::Nobody => looked_away = false,
                 Accepted::Lost => {}
-                Accepted::Exhausted(error) | Accepted::Closed(error) => {
+                Accepted::Exhausted(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
                     paused_until = Some(Instant::now() + EXHAUSTED_REST);
                 }
+                // This child is about to hear that the server stops.
+                Accepted::Closed => paused_until = Some(Instant::now() + EXHAUSTED_REST),
             }
         }
     }

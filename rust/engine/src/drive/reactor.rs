@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{EXHAUSTED_REST, after_looking_away, look_away};
+use super::accept::{AFTER_LONGEST, EXHAUSTED_REST, FORK, LONGEST, after_looking_away, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
@@ -60,6 +60,8 @@ enum Accepting {
     Pending,
     /// Somebody waits, and a less loaded child goes first until then; after that so many are accepted at once.
     LookingAway(Instant, usize),
+    /// Somebody waits, and there are requests for all threads here: others go first until then, or until there are not.
+    Crowded(Instant),
     /// Descriptors are exhausted.
     Resting(Instant),
     /// As many connections are open as may be.
@@ -120,7 +122,7 @@ impl Reactor {
     /// When `turn` has something to do even if nothing happens; None is never.
     fn next_due(&self) -> Option<Instant> {
         let accepting = match self.accepting {
-            Accepting::LookingAway(until, _) | Accepting::Resting(until) => Some(until),
+            Accepting::LookingAway(until, _) | Accepting::Crowded(until) | Accepting::Resting(until) => Some(until),
             Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
@@ -306,14 +308,23 @@ impl Reactor {
         match self.accepting {
             Accepting::Pending => {}
             Accepting::LookingAway(until, then) if until <= now => at_once = then,
+            Accepting::Crowded(until) if until <= now => at_once = AFTER_LONGEST,
+            Accepting::Crowded(_) if context.row.idle() > 0 => {}
             Accepting::Resting(until) if until <= now => {}
             Accepting::Idle
             | Accepting::LookingAway(..)
+            | Accepting::Crowded(_)
             | Accepting::Resting(_)
             | Accepting::Full
             | Accepting::Shut => return,
         }
+        // Whether the clients accepted now bring requests is seen in the next turn; others may be needed for those.
+        let mut in_this_turn = context.row.idle().max(AFTER_LONGEST);
         self.accepting = loop {
+            if in_this_turn == 0 && self.duty != Duty::Sweeping {
+                break Accepting::Pending;
+            }
+            in_this_turn = in_this_turn.saturating_sub(1);
             if self.places.len() >= context.open_connections {
                 context.row.ring_if_short();
                 break Accepting::Full;
@@ -323,6 +334,9 @@ impl Reactor {
                 // Nobody is left to others: they leave, too.
             } else if at_once > 0 {
                 at_once -= 1;
+            } else if context.row.idle() == 0 && context.row.others_accept() {
+                let again = matches!(self.accepting, Accepting::Crowded(_));
+                break Accepting::Crowded(now + if again { LONGEST } else { FORK });
             } else if let Some(wait) = look_away(context.row.connections(), fewest) {
                 break Accepting::LookingAway(now + wait, after_looking_away(wait));
             }
@@ -332,16 +346,18 @@ impl Reactor {
                     self.duty.tell(&mut wire.connection, now);
                     self.admit(wire, context);
                 }
-                Accepted::Nobody | Accepted::Closed(_) if self.duty == Duty::Sweeping => {
+                Accepted::Nobody | Accepted::Closed if self.duty == Duty::Sweeping => {
                     context.orders.take(Word::Swept, &context.row);
                     break Accepting::Idle;
                 }
                 Accepted::Nobody => break Accepting::Idle,
                 Accepted::Lost => {}
-                Accepted::Exhausted(error) | Accepted::Closed(error) => {
+                Accepted::Exhausted(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
                     break Accepting::Resting(now + EXHAUSTED_REST);
                 }
+                // The server stops, and this child is about to hear of it.
+                Accepted::Closed => break Accepting::Resting(now + EXHAUSTED_REST),
             }
         };
     }

@@ -89,6 +89,19 @@ impl OwnRow {
         self.cells().connections.load(Relaxed)
     }
 
+    /// Threads for which there is no request yet.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        let cells = self.cells();
+        cells.units.load(Relaxed).saturating_sub(cells.taken()) as usize
+    }
+
+    /// As `Scoreboard::others_accept`.
+    #[must_use]
+    pub fn others_accept(&self) -> bool {
+        self.board.others_accept(self.child)
+    }
+
     /// As `Scoreboard::fewest_connections_where_idle`.
     #[must_use]
     pub fn fewest_connections_where_idle(&self) -> Option<u32> {
