@@ -27,6 +27,8 @@ from tricorn.policy.orders import Announce, AtLimit, Exit, NoRoom, Order, Reload
 
 _SWEEP_LOOK: Final = 0.02
 """Seconds between two looks at the kernel's queue while a stop empties it."""
+_LONGEST_WAIT: Final = 86_400.0
+"""Seconds; the system's calls take some 24 days at most, and a child's lifetime may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Loop:
         if self._sweeping:
             due.append(now + _SWEEP_LOOK)
         nearest = min((moment for moment in due if moment is not None), default=None)
-        timeout = None if nearest is None else max(0.0, nearest - now)
+        timeout = None if nearest is None else min(max(0.0, nearest - now), _LONGEST_WAIT)
         ready = [(key.data, events) for key, events in self._selector.select(timeout)]
         for meaning in self._signals.noted():
             if meaning.word is Word.REAP:

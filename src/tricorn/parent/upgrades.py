@@ -160,8 +160,8 @@ class Upgrades:
         succession.close()
         self._succession = None
         self._server.listeners.take_over()
-        if self._pid_file is not None:
-            self._pid_file.confirm()
+        if self._pid_file is not None and not self._pid_file.confirm():
+            self._server.log.error(f"pid_file: {self._pid_file.path} cannot be written; it may name the server before")
         self._server.log.info("has taken over from the server before")
         self.on_alone()
 
