@@ -295,6 +295,13 @@ impl Scoreboard {
         rows.any(|(other, row)| other != child && states.contains(&row.state.load(Relaxed)))
     }
 
+    /// Whether another child than `child` has an idle thread, or is about to.
+    #[must_use]
+    pub fn others_have_idle(&self, child: usize) -> bool {
+        let units = u32::try_from(self.threads).unwrap_or(u32::MAX);
+        self.rows_used().iter().enumerate().any(|(other, row)| other != child && row.idle(units) > 0)
+    }
+
     /// The rows of all children that are ready, but for `child`.
     fn others(&self, child: usize) -> impl Iterator<Item = &ChildCells> {
         let rows = self.rows_used().iter().enumerate();

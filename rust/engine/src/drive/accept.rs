@@ -24,9 +24,11 @@ pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 
 const STEP: Duration = Duration::from_micros(500);
 pub(super) const LONGEST: Duration = Duration::from_millis(5);
-/// How long a child that has just become crowded leaves new clients to others: the first ones that are forked for it serve
+/// How long a child that has just become crowded leaves new clients to others: the first one that is forked for it serves
 /// by then.
 pub(super) const FORK: Duration = Duration::from_millis(25);
+/// How long it leaves them to others at most while those have idle threads, or are about to.
+pub(super) const FORKS: Duration = Duration::from_millis(250);
 
 /// How many connections are accepted at once after looking away for so long that the other can be taken for stuck. After
 /// less, it has perhaps just not run yet: one, and another look.

@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Context;
-use super::accept::{AFTER_LONGEST, EXHAUSTED_REST, FORK, LONGEST, after_looking_away, look_away};
+use super::accept::{AFTER_LONGEST, EXHAUSTED_REST, FORK, FORKS, LONGEST, after_looking_away, look_away};
 use super::duty::{Duty, Word};
 use super::ready::Away;
 use super::wire::{Scratch, Verdict, Wire};
@@ -61,7 +61,7 @@ enum Accepting {
     /// Somebody waits, and a less loaded child goes first until then; after that so many are accepted at once.
     LookingAway(Instant, usize),
     /// Somebody waits, and there are requests for all threads here: others go first until then, or until there are not.
-    Crowded(Instant),
+    Crowded { since: Instant, until: Instant },
     /// Descriptors are exhausted.
     Resting(Instant),
     /// As many connections are open as may be.
@@ -122,7 +122,9 @@ impl Reactor {
     /// When `turn` has something to do even if nothing happens; None is never.
     fn next_due(&self) -> Option<Instant> {
         let accepting = match self.accepting {
-            Accepting::LookingAway(until, _) | Accepting::Crowded(until) | Accepting::Resting(until) => Some(until),
+            Accepting::LookingAway(until, _) | Accepting::Crowded { until, .. } | Accepting::Resting(until) => {
+                Some(until)
+            }
             Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
@@ -305,21 +307,29 @@ impl Reactor {
 
     fn accept(&mut self, now: Instant, context: &Context) {
         let mut at_once = 0;
+        let mut crowded_since = None;
         match self.accepting {
             Accepting::Pending => {}
             Accepting::LookingAway(until, then) if until <= now => at_once = then,
-            Accepting::Crowded(until) if until <= now => at_once = AFTER_LONGEST,
-            Accepting::Crowded(_) if context.row.idle() > 0 => {}
+            Accepting::Crowded { .. } if context.row.idle() > 0 => {}
+            Accepting::Crowded { since, until } if until <= now => {
+                if context.row.others_have_idle() && now < since + FORKS {
+                    self.accepting = Accepting::Crowded { since, until: now + LONGEST };
+                    return;
+                }
+                crowded_since = Some(since);
+                at_once = AFTER_LONGEST;
+            }
             Accepting::Resting(until) if until <= now => {}
             Accepting::Idle
             | Accepting::LookingAway(..)
-            | Accepting::Crowded(_)
+            | Accepting::Crowded { .. }
             | Accepting::Resting(_)
             | Accepting::Full
             | Accepting::Shut => return,
         }
         // Whether the clients accepted now bring requests is seen in the next turn; others may be needed for those.
-        let mut in_this_turn = context.row.idle().max(AFTER_LONGEST);
+        let mut in_this_turn = context.row.idle().max(at_once).max(1);
         self.accepting = loop {
             if in_this_turn == 0 && self.duty != Duty::Sweeping {
                 break Accepting::Pending;
@@ -335,8 +345,8 @@ impl Reactor {
             } else if at_once > 0 {
                 at_once -= 1;
             } else if context.row.idle() == 0 && context.row.others_accept() {
-                let again = matches!(self.accepting, Accepting::Crowded(_));
-                break Accepting::Crowded(now + if again { LONGEST } else { FORK });
+                let wait = if crowded_since.is_some() { LONGEST } else { FORK };
+                break Accepting::Crowded { since: crowded_since.unwrap_or(now), until: now + wait };
             } else if let Some(wait) = look_away(context.row.connections(), fewest) {
                 break Accepting::LookingAway(now + wait, after_looking_away(wait));
             }

@@ -96,6 +96,12 @@ impl OwnRow {
         cells.units.load(Relaxed).saturating_sub(cells.taken()) as usize
     }
 
+    /// As `Scoreboard::others_have_idle`.
+    #[must_use]
+    pub fn others_have_idle(&self) -> bool {
+        self.board.others_have_idle(self.child)
+    }
+
     /// As `Scoreboard::others_accept`.
     #[must_use]
     pub fn others_accept(&self) -> bool {
