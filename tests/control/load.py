@@ -50,12 +50,13 @@ class Interrupted(Exception):  # noqa: N818 - no error of this program
 class Client(threading.Thread):
     """One client of one server, with at most one connection at a time."""
 
-    def __init__(self, address: tuple[str, int], seed: int, *, pace: float, stay: int) -> None:
+    def __init__(self, address: tuple[str, int], seed: int, *, pace: float, stay: int, slow: float) -> None:
         super().__init__(name=f"client-{seed}", daemon=True)
         self._address = address
         self._seed = seed
         self._pace = pace
         self._stay = stay
+        self._slow = slow
         self._chance = random.Random(seed)
         self._end: socket.socket | None = None
         self._pending = b""
@@ -131,7 +132,7 @@ class Client(threading.Thread):
     def _request(self, name: str) -> tuple[str, list[bytes], bytes]:
         """The method, the segments to send, and how the answer must begin."""
         chance = self._chance
-        wait = f"&{chance.randint(1, 4)}" if chance.random() < 0.2 else ""
+        wait = f"&{self._milliseconds()}" if self._slow or chance.random() < 0.2 else ""
         fields = "Host: here\r\n" + ("Connection: close\r\n" if chance.random() < 1 / self._stay else "")
         if chance.random() < 0.6:
             return "GET", [f"GET /?{name}{wait} HTTP/1.1\r\n{fields}\r\n".encode()], _expected(name, b"")
@@ -144,6 +145,9 @@ class Client(threading.Thread):
             request = f"{start}Content-Length: {len(body)}\r\n\r\n".encode() + body
         cut = chance.randrange(1, len(request)) if chance.random() < 0.3 else len(request)
         return "POST", [piece for piece in (request[:cut], request[cut:]) if piece], _expected(name, body)
+
+    def _milliseconds(self) -> int:
+        return round(1000 * self._slow) or self._chance.randint(1, 4)
 
     def _answer(self, name: str, expected: bytes) -> None:
         head = self._until_blank_line()
@@ -200,9 +204,12 @@ def _unacknowledged(end: socket.socket) -> int:
 class Load:
     """Several clients at once, as a context manager: leaving it ends them."""
 
-    def __init__(self, server: Server, clients: int, *, pace: float = 0.0, stay: int = STAY) -> None:
-        """`pace`: seconds between an answer and the next request; `stay`: requests on one connection, in the mean."""
-        self.clients = [Client(server.address, seed, pace=pace, stay=stay) for seed in range(clients)]
+    def __init__(self, server: Server, clients: int, *, pace: float = 0.0, stay: int = STAY, slow: float = 0.0) -> None:
+        """`pace`: seconds between an answer and the next request; `stay`: requests on one connection, in the mean.
+
+        `slow`: seconds that the application takes for each request; 0 is for few of them, and a few milliseconds.
+        """
+        self.clients = [Client(server.address, seed, pace=pace, stay=stay, slow=slow) for seed in range(clients)]
 
     def __enter__(self) -> Self:
         for client in self.clients:

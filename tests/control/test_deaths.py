@@ -66,6 +66,16 @@ def test_everyone_leaves_when_the_parent_is_killed(start: Start, mpm: str) -> No
     assert server.wait() == -signal.SIGKILL
 
 
+def test_a_template_that_hangs_in_its_import_does_not_outlive_a_killed_parent(launch: Start, site: Path) -> None:
+    (site / "endless.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(3600)\n")
+    server = launch(application="endless")
+    until((site / "begun").exists, "it imports")
+    below = [process.pid for process in server.processes() if process.pid != server.pid]
+    assert below
+    server.signal(signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in below), "it is gone", timeout=8)
+
+
 def test_a_child_that_hangs_outlives_a_killed_parent_by_its_graceful_timeout_only(start: Start) -> None:
     server = start("--graceful-timeout", "0.5")
     below = [process.pid for process in server.processes() if process.pid != server.pid]
@@ -237,6 +247,14 @@ if os.path.exists("forge"):
             say({"kind": "Reaped", "slot": 9, "pid": 7, "status": 0}, [0] * 8)
         if how == "status":
             say({"kind": "Reaped", "slot": 0, "pid": 10**30, "status": 0x137F})
+        if how == "unforked" and (pid := os.fork()) == 0:
+            time.sleep(60)
+            os._exit(0)
+        if how == "unforked":
+            say({"kind": "Forked", "slot": 0, "pid": pid, "pinned": True}, [os.pidfd_open(pid)])
+            say({"kind": "ForkFailed", "slot": 0, "text": "never"})
+        if how == "code":
+            say({"kind": "TemplateFailed", "code": 256, "text": "nothing"})
         if how == "end":
             say({"kind": "Forked", "slot": 0, "pid": 1, "pinned": False})
             os._exit(0)
@@ -244,6 +262,31 @@ if os.path.exists("forge"):
     except OSError:
         time.sleep(60)
 """
+
+
+_DESERTER = """
+import gc, json, os, socket, struct, threading, time
+from told import application
+from tricorn.child.channel import Channel
+
+def desert():
+    time.sleep(0.1)
+    text = json.dumps({"kind": "Leaving", "reason": "enough"}).encode()
+    for thing in gc.get_objects():
+        if isinstance(thing, Channel):
+            thing._end.sendall(struct.pack("!I", len(text)) + text)
+    time.sleep(0.1)
+    os._exit(0)
+
+os.register_at_fork(after_in_child=lambda: threading.Thread(target=desert, daemon=True).start())
+"""
+
+
+def test_children_that_leave_one_after_the_other_are_waited_with(start: Start, site: Path) -> None:
+    (site / "deserter.py").write_text(_DESERTER)
+    server = start(application="deserter")
+    server.log.wait_for("leaves: enough")
+    server.log.wait_for("crashes in a row; the next start is in")
 
 
 def settled_descriptors(pid: int) -> int:
@@ -258,7 +301,7 @@ def settled_descriptors(pid: int) -> int:
     return counts[-1]
 
 
-@pytest.mark.parametrize("how", ["pid", "descriptors", "status", "end"])
+@pytest.mark.parametrize("how", ["pid", "descriptors", "status", "unforked", "code", "end"])
 def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -> None:
     (site / "forger.py").write_text(_FORGER)
     server = start(application="forger")
@@ -268,6 +311,8 @@ def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -
         (site / "forge").write_text(f"{how} {stranger.pid}")
         server.signal(signal.SIGHUP)
         server.log.wait_for("the reload failed, generation 1 goes on")
+        if how in ("unforked", "code"):
+            server.log.wait_for("is killed: it sent")
         assert ask(server, "/word") == "first"
         until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == held, "nothing of it is kept")
         assert stranger.poll() is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.control.client import ask, until
 from tests.control.conftest import Start
 from tricorn.testing import Server
 
@@ -47,3 +50,18 @@ class Poor(Server):
 def test_too_low_a_hard_limit_is_told(site: Path) -> None:
     with Poor("told", options=("--workers", "1", "--max-open-connections", "5000"), directory=site) as server:
         assert "may need 10257 descriptors in a child, and 300 are allowed" in server.log.text()
+
+
+def test_a_parent_without_descriptors_waits_and_keeps_its_template(start: Start) -> None:
+    server = start()
+    (template,) = server.template_pids()
+    victim = server.child_pids()[0]
+    # So low that the channel to a successor cannot be made, whatever is closed on behalf of the victim.
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    os.kill(victim, signal.SIGKILL)
+    server.log.wait_for("no child can be ordered: Too many open files")
+    assert ask(server, "/word") == "first"
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+    until(lambda: len(server.child_pids()) == 2 and victim not in server.child_pids(), "it is replaced", timeout=20)
+    assert server.template_pids() == [template]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -210,3 +211,16 @@ def test_what_a_reload_has_to_warn_of_goes_to_the_log(site: Path) -> None:
         server.signal(signal.SIGHUP)
         server.log.wait_for_match(r"Z warning parent: .*TRICORN_TREADS")
         server.log.wait_for("reloaded: generation 2 serves")
+
+
+def test_a_reload_where_the_directory_is_gone_says_what_to_do(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "here.py").write_text("def application(e, s):\n    s('200 OK', [])\n    return [b'here']\n")
+    with Server("here", options=("--workers", "1"), directory=release) as server:
+        (release / "here.py").unlink()
+        shutil.rmtree(release)
+        server.signal(signal.SIGHUP)
+        server.log.wait_for("the directory that the server was started in is gone; name one that stays with chdir")
+        assert "Traceback" not in server.log.text()
+        assert ask(server, "/") == "here"

@@ -161,6 +161,18 @@ def test_a_new_child_is_there_long_before_the_application_could_be_imported_agai
     assert len((site / "imported").read_text().splitlines()) == 1, "nobody imported it again"
 
 
+def test_clients_that_keep_their_connections_get_the_new_children_too(serve: Serve, control: Path, mpm: str) -> None:
+    server = serve(*elastic(mpm), application="counted")
+    # They come at once, more than there are units, and would stay where they are for ever.
+    with Load(server, LIMIT - SPARE, slow=0.04, stay=10_000) as load:
+        until(lambda: capacity(control)["taken"] == LIMIT - SPARE, "each of them has a unit", timeout=20)
+        seen = load.answered
+        until(lambda: load.answered > seen + 50, "it goes on")
+    assert load.lost == []
+    assert load.raced == []
+    assert "ended unasked" not in server.log.text()
+
+
 def test_a_fixed_pool_stays_as_it_is(serve: Serve, site: Path, control: Path, mpm: str) -> None:
     server = serve("--workers", "2", *threads(mpm, 2))
     units = 2 * UNIT[mpm]

@@ -256,6 +256,10 @@ def reopens(serve: Serve, site: Path, tmp_path: Path, ask_for_it: Callable[[Serv
     with Load(server, CLIENTS, pace=PACE) as more:
         until(lambda: more.answered > 50, "it is asked")
     assert tails == (len((logs / "error.1").read_text()), len((logs / "access.1").read_text())), "nobody writes there"
+    for process in server.processes():
+        held = list(process.descriptors().values())
+        assert [held.count(str(path)) for path in (error, access)] == [1, 1], (process, held)
+        assert str(logs / "error.1") not in held, "it would keep the space of a log that is deleted"
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert "has stopped" in error.read_text()

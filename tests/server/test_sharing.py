@@ -34,7 +34,8 @@ def test_children_share_kept_connections_evenly(start: Start, mpm: str) -> None:
         again = Counter(client.get("/pid").body.split()[0] for client in clients)
     assert again == held, "a kept connection changed its child"
     fair = count // 4
-    slack = 0 if mpm == "prefork" else max(2, fair // 4)
+    # Under event, a child that does not get to run for some milliseconds is passed over for four connections at a time.
+    slack = {"prefork": 0, "worker": 2, "event": 8}[mpm]
     assert len(held) == 4, held
     assert all(abs(connections - fair) <= slack for connections in held.values()), held
 

@@ -221,10 +221,12 @@ impl Scoreboard {
         let Some(row) = self.rows().get(child) else {
             return;
         };
+        // First, and never empty in between when the child does it again: the parent, which may be clearing another row
+        // at this moment, would take this one for the end of those in use.
+        row.state.store(ChildState::Starting as u32, Relaxed);
         self.wipe(child, row);
         row.pid.store(pid, Relaxed);
         row.generation.store(generation, Relaxed);
-        row.state.store(ChildState::Starting as u32, Relaxed);
         let beyond = u32::try_from(child).map_or(u32::MAX, |child| child.saturating_add(1));
         // The parent was here before the child: it is the one that writes.
         if self.header().rows_used.load(Relaxed) < beyond {
@@ -237,6 +239,7 @@ impl Scoreboard {
         let Some(row) = self.rows().get(child) else {
             return;
         };
+        row.state.store(ChildState::Empty as u32, Relaxed);
         self.wipe(child, row);
         let is_empty = |row: &ChildCells| row.state.load(Relaxed) == ChildState::Empty as u32;
         let used = self.rows_used();
@@ -244,8 +247,8 @@ impl Scoreboard {
         self.header().rows_used.store(u32::try_from(left).unwrap_or(u32::MAX), Relaxed);
     }
 
+    /// All but the state.
     fn wipe(&self, child: usize, row: &ChildCells) {
-        row.state.store(ChildState::Empty as u32, Relaxed);
         let counts = [&row.pid, &row.connections, &row.busy, &row.queued];
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
@@ -295,12 +298,37 @@ impl Scoreboard {
     /// The fewest connections that any ready child but `child` has open; None when there is no other.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self, child: usize) -> Option<u32> {
-        let others = self
-            .rows_used()
-            .iter()
-            .enumerate()
-            .filter(|(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
-        others.map(|(_, row)| row.connections.load(Relaxed)).min()
+        self.others(child).map(|row| row.connections.load(Relaxed)).min()
+    }
+
+    /// As `fewest_connections_elsewhere`, of those only that could begin with a request at once.
+    #[must_use]
+    pub fn fewest_connections_where_idle(&self, child: usize) -> Option<u32> {
+        let has_idle = |row: &&ChildCells| row.taken() < row.units.load(Relaxed);
+        self.others(child).filter(has_idle).map(|row| row.connections.load(Relaxed)).min()
+    }
+
+    /// Whether another child than `child` accepts, or is about to.
+    #[must_use]
+    pub fn others_accept(&self, child: usize) -> bool {
+        let states = [ChildState::Ready as u32, ChildState::Starting as u32];
+        let mut rows = self.rows_used().iter().enumerate();
+        rows.any(|(other, row)| other != child && states.contains(&row.state.load(Relaxed)))
+    }
+
+    /// Whether another child than `child` has an idle thread, or is about to.
+    #[must_use]
+    pub fn others_have_idle(&self, child: usize) -> bool {
+        let units = u32::try_from(self.threads).unwrap_or(u32::MAX);
+        self.rows_used().iter().enumerate().any(|(other, row)| other != child && row.idle(units) > 0)
+    }
+
+    /// The rows of all children that are ready, but for `child`.
+    fn others(&self, child: usize) -> impl Iterator<Item = &ChildCells> {
+        let rows = self.rows_used().iter().enumerate();
+        let ready =
+            rows.filter(move |(other, row)| *other != child && row.state.load(Relaxed) == ChildState::Ready as u32);
+        ready.map(|(_, row)| row)
     }
 }
 

@@ -273,6 +273,22 @@ fn a_client_that_never_pauses_gives_way_when_another_waits_and_only_then() {
 }
 
 #[test]
+fn a_client_that_has_sent_its_next_requests_already_gives_way_later() {
+    let server = Server::start(Kind::Blocking, Shape { threads: 1, ..Shape::default() });
+    let mut ahead = server.connect();
+    get(&mut ahead, "/");
+    let mut waiting = server.connect();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    ahead.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200)).unwrap();
+    let answers = (2..=200).find(|_| read_answer(&mut ahead).contains("Connection: close"));
+    assert_eq!(answers, Some(64), "what is on its way would have to be sent again");
+    drop(ahead);
+    assert!(read_answer(&mut waiting).ends_with("Hello, world!"));
+    drop(waiting);
+    server.stop();
+}
+
+#[test]
 fn nobody_gives_way_while_a_thread_is_free_to_accept() {
     let server = Server::start(Kind::Blocking, Shape { threads: 3, ..Shape::default() });
     let mut busy = server.connect();

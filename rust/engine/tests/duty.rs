@@ -11,6 +11,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use engine::scoreboard::{Capacity, OwnRow};
 use engine::timeouts::{Rate, Timeouts};
 use serving::{Kind, Server, Shape, both, get, read_answer, rings, wait_until};
 
@@ -293,4 +294,114 @@ fn a_child_that_goes_to_rest_takes_no_wake_up_with_it() {
         steady.stop();
         swaying.stop();
     });
+}
+
+#[test]
+fn kept_connections_move_to_a_child_with_idle_threads_while_requests_wait_here() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    server.board.claim(1, 1, 1);
+    let elsewhere = OwnRow::new(Arc::clone(&server.board), 1, None).unwrap();
+    elsewhere.ready(Capacity::requests(1, 100));
+    let mut kept: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    for stream in &mut kept {
+        assert!(!says_close(&get(stream, "/")), "nobody waits");
+    }
+    // One holds the only thread, the others wait behind it; the last one has nobody behind it.
+    for (closed, other_is_taken) in [(3, false), (0, true)] {
+        if other_is_taken {
+            elsewhere.entered();
+            kept.push(server.connect());
+            kept.push(server.connect());
+        }
+        kept[0].write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the first at the gate", || server.facts().busy == 1);
+        for stream in &mut kept[1..] {
+            stream.write_all(GET).unwrap();
+        }
+        wait_until("the others in the queue", || server.facts().queued as usize == kept.len() - 1);
+        // Short waits are not worth a new connection.
+        thread::sleep(Duration::from_millis(20));
+        server.paths.gate.wait();
+        let mut answers: Vec<bool> = kept.iter_mut().map(|stream| says_close(&read_answer(stream))).collect();
+        assert_eq!(answers.iter().filter(|close| **close).count(), closed, "{answers:?}");
+        kept.retain(|_| !answers.remove(0));
+        wait_until("the end of those that moved", || server.facts().connections as usize == kept.len());
+    }
+    server.stop();
+}
+
+#[test]
+fn connections_with_a_next_request_on_its_way_do_not_move() {
+    for split in [GET.len(), GET.len() + 3, 2 * GET.len()] {
+        let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+        server.board.claim(1, 1, 1);
+        let elsewhere = OwnRow::new(Arc::clone(&server.board), 1, None).unwrap();
+        elsewhere.ready(Capacity::requests(1, 100));
+        let mut kept: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+        kept[0].write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        wait_until("the first at the gate", || server.facts().busy == 1);
+        let twice = GET.repeat(2);
+        let (first, rest) = twice.split_at(split);
+        for stream in &mut kept[1..] {
+            stream.write_all(first).unwrap();
+        }
+        wait_until("the others in the queue", || server.facts().queued as usize == kept.len() - 1);
+        for stream in &mut kept[1..] {
+            stream.write_all(rest).unwrap();
+        }
+        thread::sleep(Duration::from_millis(20));
+        server.paths.gate.wait();
+        read_answer(&mut kept[0]);
+        for stream in &mut kept[1..] {
+            assert!(!says_close(&read_answer(stream)));
+            read_answer(stream);
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_client_that_always_has_a_next_request_does_not_keep_the_only_thread_from_hearing() {
+    let server = Server::start(Kind::Blocking, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    let (mut asks, mut reads) = {
+        let stream = server.connect();
+        (stream.try_clone().unwrap(), stream)
+    };
+    let asking = thread::spawn(move || {
+        // Far ahead of the answers, until the server closes.
+        while asks.write_all(&b"GET /sleep/5 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500)).is_ok() {}
+    });
+    for _ in 0..20 {
+        assert!(!says_close(&read_answer(&mut reads)));
+    }
+    server.say_retire();
+    let mut kept = 0;
+    while !says_close(&read_answer(&mut reads)) {
+        kept += 1;
+    }
+    assert!(kept < 100, "the word was heard after {kept} more answers");
+    drop(reads);
+    asking.join().unwrap();
+    server.join();
+}
+
+#[test]
+fn a_child_with_requests_for_all_its_threads_leaves_new_clients_to_others() {
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, timeouts: patient(), ..Shape::default() });
+    server.board.claim(1, 1, 1);
+    let mut first = server.connect();
+    first.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    wait_until("the only thread is taken", || server.facts().busy == 1);
+    let mut second = server.connect();
+    let came = Instant::now();
+    // Nobody else takes it, so it is accepted after a while; others would have had the time.
+    wait_until("it is accepted", || server.facts().connections == 2);
+    assert!(came.elapsed() >= Duration::from_millis(20), "{:?}", came.elapsed());
+    let mut third = server.connect();
+    // What ends the crowd ends the waiting at once.
+    server.paths.gate.wait();
+    read_answer(&mut first);
+    get(&mut third, "/");
+    get(&mut second, "/");
+    server.stop();
 }

@@ -134,7 +134,7 @@ class Channel(Generic[Incoming, Outgoing]):
     def _decode(self, text: bytes) -> Incoming:
         try:
             body = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # no text, no JSON, too deep
             raise ProtocolError("a record that is no JSON") from error
         if not isinstance(body, dict):
             raise ProtocolError("a record that is no object")

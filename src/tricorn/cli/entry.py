@@ -7,6 +7,7 @@ Exit codes, also in docs/configure.md and docs/control.md: 0 done, 1 an error th
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ from importlib import import_module
 import click
 
 from tricorn.cli.exit_codes import EXIT_CODES
-from tricorn.errors import ConfigError, TricornError
+from tricorn.errors import ApplicationError, ConfigError, TricornError
 from tricorn.version import installed_version
 
 COMMANDS = {
@@ -31,6 +32,20 @@ COMMANDS = {
     "why": "Tell the last decisions of the running server, with their reasons.",
 }
 OWN_WORDS = ("-h", "--help", "--version", "-v")
+OTHER_NAMES = {
+    "run": "serve",
+    "start": "serve",
+    "configtest": "check",
+    "graceful": "reload",
+    "restart": "reload",
+    "kill": "stop",
+    "quit": "stop",
+    "shutdown": "stop",
+    "rotate": "reopen-logs",
+    "help": "--help",
+    "version": "--version",
+}
+"""What commands are called elsewhere."""
 
 
 def print_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's shape)
@@ -80,12 +95,31 @@ def with_command(words: Sequence[str]) -> list[str]:
     return ["serve", *words]
 
 
+def meant_command(words: Sequence[str]) -> str | None:
+    """The command that may be meant by a line whose first word was taken for an application; None if none is near."""
+    if not words or words[0] in COMMANDS or words[0].startswith("-"):
+        return None
+    from tricorn.config.names import nearest  # noqa: PLC0415  (for a line that has failed only)
+
+    return OTHER_NAMES.get(words[0]) or nearest(words[0], COMMANDS)
+
+
 def run(words: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its code."""
     words = sys.argv[1:] if words is None else words
     if not words:
         click.echo(tricorn.get_help(click.Context(tricorn, info_name="tricorn")), err=True)
         sys.exit(ConfigError.exit_code)  # nothing was asked for, and nothing was done: not 0
+    code = call(words)
+    meant = meant_command(words) if code in (ConfigError.exit_code, ApplicationError.exit_code) else None
+    if meant is not None:
+        click.echo(f"tricorn: there is no command {words[0]}, so it was taken for an application;"
+                   f" did you mean: tricorn {meant}", err=True)  # fmt: skip
+    sys.exit(code)
+
+
+def call(words: Sequence[str]) -> int:
+    """Run a command line; tell what went wrong; returns the exit code."""
     try:
         code = tricorn.main(args=with_command(words), prog_name="tricorn", standalone_mode=False)
     except TricornError as error:
@@ -93,14 +127,27 @@ def run(words: Sequence[str] | None = None) -> None:
         problems = str(error).splitlines() if isinstance(error, ConfigError) else [str(error)]
         for problem in problems:
             click.echo(f"tricorn: error: {problem}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        return leaving.exit_code
     except click.ClickException as error:
         click.echo(f"tricorn: error: {error.format_message()}", err=True)
         if isinstance(error, click.UsageError) and error.ctx is not None:
             click.echo(f"`{error.ctx.command_path} --help` lists the options.", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)  # as a shell says it of a program that was interrupted
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130  # as a shell says it of a program that was interrupted
+    except OSError as error:
+        if not is_about_output(error, words):
+            raise
+        # What is buffered would be tried again, and complained about, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"tricorn: error: the output cannot be written: {error.strerror}", err=True)
+        return TricornError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def is_about_output(error: OSError, words: Sequence[str]) -> bool:
+    """Whether it is standard output that has failed: everybody but a server only prints, and files have names."""
+    serves = with_command(words)[0] == "serve" and not {"-h", "--help"} & set(words)
+    return not serves and error.filename is None and sys.stdout is not None

@@ -15,10 +15,8 @@ import click
 from tricorn.config.commandline import CommandLine, Given, meanings, spellings
 from tricorn.config.directives import table
 from tricorn.config.directives.shape import EVERY_MPM, Section
-from tricorn.config.names import suggestion
 from tricorn.config.reference import default_text
 from tricorn.config.settings import Preload
-from tricorn.control.messages import Verb
 
 
 class DirectiveCommand(click.Command):
@@ -91,8 +89,7 @@ def destination(number: int) -> str:
 def command_line(app: Sequence[str], config: str | None, options: dict[str, Any]) -> CommandLine:
     """What was typed, in the terms of `config`. Raises click.UsageError when more than one APP is there."""
     if len(app) > 1:
-        hint = suggestion(app[0], ["serve", "check", "directives", *(verb.value for verb in Verb)])
-        raise click.UsageError(f'there is one application, not {len(app)}: "{app[0]}" and "{app[1]}"{hint}.')
+        raise click.UsageError(f'there is one application, not {len(app)}: "{app[0]}" and "{app[1]}".')
     given: list[Given] = []
     for number, spelling in enumerate(spellings().values()):
         value = options[destination(number)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tricorn.cli.verb import Call, VerbCommand, outcome_text
+from tricorn.cli.verb import Call, Number, VerbCommand, outcome_text
 from tricorn.control.messages import MOST, Request, Verb
 
 
@@ -23,7 +23,7 @@ resize = VerbCommand(
     [
         click.Option(
             ["--max", "most"],
-            type=click.IntRange(1, MOST),
+            type=Number(1, MOST),
             metavar="N",
             required=True,
             help="How many there may be, from 1.",

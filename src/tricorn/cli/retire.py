@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tricorn.cli.verb import Call, VerbCommand, outcome_text
+from tricorn.cli.verb import Call, Number, VerbCommand, outcome_text
 from tricorn.control.messages import MOST, Request, Verb
 
 
@@ -20,5 +20,5 @@ retire = VerbCommand(
     run_retire,
     "Replace the child in the slot CHILD (the first column of `tricorn status`): its replacement becomes ready first,"
     " then it answers what it has read and leaves.",
-    [click.Argument(["child"], type=click.IntRange(0, MOST), metavar="CHILD")],
+    [click.Argument(["child"], type=Number(0, MOST), metavar="CHILD")],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,10 +25,16 @@ def run_serve(app: tuple[str, ...], config: str | None, **options: Any) -> int:
             warn(warning)
         return configuration.settings
 
-    settings = load(lambda warning: click.echo(f"tricorn: warning: {warning}", err=True))
+    settings = load(warn_at_the_terminal)
     from tricorn import parent  # noqa: PLC0415  (a mistake in the configuration is told before anything is loaded)
 
     return parent.serve(settings, load)
+
+
+def warn_at_the_terminal(warning: str) -> None:
+    """Tell a warning before there is a log; that nobody can read it is no reason not to serve."""
+    with contextlib.suppress(OSError):
+        click.echo(f"tricorn: warning: {warning}", err=True)
 
 
 serve = DirectiveCommand(

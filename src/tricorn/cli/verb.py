@@ -59,7 +59,10 @@ class VerbCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             text = error.format_message()
-            if not isinstance(error, click.MissingParameter):  # a word or an option too many may be meant for another
+            # A word or an option that has no place here may be meant for another command.
+            if not isinstance(error, click.MissingParameter) and not isinstance(
+                getattr(error, "param", None), click.Option
+            ):
                 text = f"{text} {module_hint(self.name or '', asked=True)}"
             if not as_json:
                 raise click.UsageError(text, ctx) from None
@@ -72,8 +75,16 @@ def timeout_option(meaning: str) -> click.Option:
     return click.Option(["--timeout"], type=Timeout(), metavar="SECONDS", help=f"{meaning} [no limit]")
 
 
+class Number(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "whole number"
+
+
 class Timeout(click.FloatRange):
     """Seconds from 0; neither infinite nor not a number, as which `float` would take the words."""
+
+    name = "number of seconds"
 
     def __init__(self) -> None:
         super().__init__(min=0)

@@ -41,12 +41,20 @@ def at_limit(server: Server, order: AtLimit) -> str:
         if stage != "idle"
     )
     busy = ", ".join(f"{number} in {stage}" for stage, number in stages.most_common()) or "nothing that can be seen"
-    limit = (band.most if server.limit is None else server.limit) * band.unit
-    what = "children" if band.unit == 1 else f"threads of {counted(order.children, 'child', 'children')}"
-    return (
-        f"{order.taken} of {order.units} {what} are taken ({busy}), and there may be no more: "
-        f"max_request_workers is {limit}"
-    )
+    what = "children" if band.unit == 1 else "threads"
+    coming = order.children - order.units // band.unit
+    more = f", {counted(coming, 'child is', 'children are')} starting" if coming > 0 else ""
+    return f"{order.taken} of {order.units} {what} are taken ({busy}){more}, and there may be no more: {_limit(server)}"
+
+
+def _limit(server: Server) -> str:
+    """What keeps the children from being more."""
+    band = server.current.shape.band
+    if server.limit is not None:
+        return f"the limit was set to {counted(server.limit, 'child', 'children')} (tricorn resize, TTIN, TTOU)"
+    if band.is_fixed:
+        return f"workers is {band.most}"
+    return f"max_request_workers is {band.most * band.unit}"
 
 
 def no_room(facts: MemoryFacts) -> str:

@@ -159,6 +159,15 @@ class ControlSocket:
             self._remove()
         self._end.close()
 
+    def listen_again(self) -> None:
+        """After `give_way`: nobody has taken the place. If it cannot be had again, the server goes on without."""
+        try:
+            self._end, self._remove = _listen(self.path)
+        except ListenError as error:
+            self.log.error(f"there is no control socket any more: {error}")
+            return
+        self._listen_for(accepting=True)
+
     def close(self, *, remove: bool = True) -> None:
         """The end: close everything, and remove the socket's file unless another has taken its place."""
         self.give_way(remove=remove)

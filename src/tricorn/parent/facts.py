@@ -53,6 +53,7 @@ def _child(server: Server, child: ChildHandle, row: ChildSnapshot | None) -> Chi
         child.silent_since,
         child.orphaned,
         taken=taken(server, child, row),
+        waiting=_waiting(server, child, row),
         connections=row.connections if row is not None else 0,
         requests=row.requests if row is not None else 0,
         asked=child.asked,
@@ -66,6 +67,14 @@ def taken(server: Server, child: ChildHandle, row: ChildSnapshot | None) -> int:
     if row is None:
         return 0
     return min(max(0, row.taken), server.generations[child.generation].shape.band.unit)
+
+
+def _waiting(server: Server, child: ChildHandle, row: ChildSnapshot | None) -> int:
+    """The requests that wait for a unit of a child: those in its queue for which no unit is about to be free."""
+    if row is None:
+        return 0
+    unit = server.generations[child.generation].shape.band.unit
+    return min(max(0, row.busy + row.queued - unit), max(0, row.queued))
 
 
 def idle_now(server: Server) -> int:

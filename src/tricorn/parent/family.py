@@ -52,6 +52,8 @@ class Family:
                         self._enter(template, TemplateState.READY)
                         template.interface = interface
                     case Unsafe(findings):
+                        if template.unsafe:
+                            raise ProtocolError("twice what its import left behind")
                         template.unsafe = True
                         self.log.named(template.name).warning(
                             f"the import left behind {', '.join(findings)}, which must not be inherited: "
@@ -59,7 +61,7 @@ class Family:
                             "(preload = on shares nevertheless, preload = off ends this warning)"
                         )
                     case TemplateFailed(code, text):
-                        template.failure = code, text
+                        template.failure = _exit_code(code), text
                     case Forked(slot, pid, pinned):
                         self._forked(template, slot, pid, template.channel.take_descriptor() if pinned else None)
                     case ForkFailed(slot, text):
@@ -105,9 +107,10 @@ class Family:
                 case Leaving(reason):
                     if child.state is not ChildState.DRAINING:
                         self._enter_child(child, ChildState.DRAINING)
+                        child.deserts = True
                         self.log.named(child.name).info(f"leaves: {reason[:_LONGEST_REASON]}")
                 case Failed(code, text):
-                    child.failure = code, text
+                    child.failure = _exit_code(code), text
 
     # Who has gone.
 
@@ -146,17 +149,19 @@ class Family:
 
     def _template_reason(self, template: TemplateHandle, status: int) -> str:
         log = self.log.named(template.name)
+        if template.unsafe and not template.killed:
+            return "what its import left behind must not be inherited"
         if template.failure is not None:
             # The text goes to whoever asked for the template: it ends the start, or a reload, or is told here.
             return template.failure[1]
         if template.killed:
             return template.killed
+        if template.state is TemplateState.DROPPED:
+            log.debug(f"has left: {processes.phrase(status)}")
+            return "the template of an older generation has left"
         oom = self.oom.explain(self._clock()) if processes.is_kill(status) else ""
         reason = f"the template ended unasked: {processes.phrase(status)}{oom}"
-        if template.state is TemplateState.DROPPED or template.unsafe:
-            log.debug(f"has left: {processes.phrase(status)}")
-        else:
-            log.error(f"{reason}; its children go on")
+        log.error(f"{reason}; its children go on")
         return reason
 
     def _child_gone(self, child: ChildHandle, status: int | None) -> None:
@@ -175,9 +180,9 @@ class Family:
         existed = child.pid is not None or status is not None
         reason = self._child_reason(child, status) if existed else "its template ended before the fork"
         failure = child.failure[0] if child.failure else None
-        self.exits.append(
-            ChildExit(child.slot, child.generation, child.state, forked=existed, failure=failure, reason=reason)
-        )
+        # Whoever goes of its own accord is counted like one that crashed: its successors may fare the same.
+        was = ChildState.READY if child.deserts else child.state
+        self.exits.append(ChildExit(child.slot, child.generation, was, forked=existed, failure=failure, reason=reason))
 
     def _child_reason(self, child: ChildHandle, status: int | None) -> str:
         how = "it is not known how" if status is None else processes.phrase(status)
@@ -192,7 +197,7 @@ class Family:
             return child.killed
         if child.state is ChildState.DRAINING:
             if status in (0, None):
-                log.info("has left")
+                log.debug("has left")
             else:
                 log.warning(f"ended while it drained: {how}")
         elif child.state is ChildState.STARTING:
@@ -218,9 +223,12 @@ class Family:
         self.log.named(child.name).debug("forked")
 
     def _unforked(self, template: TemplateHandle, slot: int, text: str) -> None:
-        child = self.children.pop((template.generation, slot), None)
+        child = self.children.get((template.generation, slot))
         if child is None:
             return
+        if child.pid is not None:
+            raise ProtocolError("that a child was not forked which it has forked")
+        del self.children[template.generation, slot]
         self.gone.append(child)
         self.log.named(child.name).error(text)
         self.exits.append(ChildExit(slot, template.generation, child.state, reason=text))
@@ -248,3 +256,10 @@ class Family:
     def _enter_child(self, child: ChildHandle, state: ChildState) -> None:
         child.state = state
         child.since = self._clock()
+
+
+def _exit_code(told: int) -> int:
+    """The exit code of a failure, with which the server may have to end; 0, and what the system makes 0, is none."""
+    if not 1 <= told <= 255:
+        raise ProtocolError(f"the exit code {told}")
+    return told

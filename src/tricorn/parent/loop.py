@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tricorn.errors import TricornError
 from tricorn.logs import ErrorLog
 from tricorn.parent import announce, processes
 from tricorn.parent.control import ControlSocket, open_control
@@ -26,6 +27,8 @@ from tricorn.policy.orders import Announce, AtLimit, Exit, NoRoom, Order, Reload
 
 _SWEEP_LOOK: Final = 0.02
 """Seconds between two looks at the kernel's queue while a stop empties it."""
+_LONGEST_WAIT: Final = 86_400.0
+"""Seconds; the system's calls take some 24 days at most, and a child's lifetime may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,10 @@ class Loop:
     def run(self) -> Outcome:
         """Until the policy says Exit. Raises TricornError if the control socket that was named cannot be had."""
         server = self._server
-        path = server.current.settings.lifecycle.control_socket
-        if path is not None and self._upgrades.succeeds:
-            # Until it has let go, the server before answers there.
-            self._upgrades.on_alone = self._open_control
-        else:
+        self._upgrades.on_alone = self._is_alone
+        if server.current.settings.lifecycle.control_socket is None or not self._upgrades.succeeds:
             self._open_control()
+        # Otherwise the server before answers there until it has let go.
         try:
             while True:
                 keep_measuring(server)
@@ -108,6 +109,16 @@ class Loop:
         if self._control is not None:
             self._control.register(self._selector)
 
+    def _is_alone(self) -> None:
+        """The server before, whose successor this is, has let go: what fails now is no reason to end what serves."""
+        server = self._server
+        server.notifier.ready(server.pid)
+        try:
+            if self._control is None:
+                self._open_control()
+        except TricornError as error:
+            server.log.error(f"the server goes on without a control socket: {error}")
+
     def _may_wait(self, decision: Decision) -> bool:
         """Have the children ring when spare capacity runs out; False if it has while nobody was listening."""
         if self._watching or decision.watch == 0:
@@ -128,7 +139,7 @@ class Loop:
         if self._sweeping:
             due.append(now + _SWEEP_LOOK)
         nearest = min((moment for moment in due if moment is not None), default=None)
-        timeout = None if nearest is None else max(0.0, nearest - now)
+        timeout = None if nearest is None else min(max(0.0, nearest - now), _LONGEST_WAIT)
         ready = [(key.data, events) for key, events in self._selector.select(timeout)]
         for meaning in self._signals.noted():
             if meaning.word is Word.REAP:
@@ -232,8 +243,11 @@ class Loop:
         interface = template.interface if template is not None else ""
         settings = server.generations[generation].settings
         server.log.always(announce.serving(settings, interface, server.listeners.addresses, server.pid))
-        server.notifier.ready(server.pid)
-        self._upgrades.serves()
+        if self._upgrades.succeeds:
+            # Until the server before has let go, that one is the main process to a supervisor.
+            self._upgrades.serves()
+        else:
+            server.notifier.ready(server.pid)
 
     def _tell_supervisor(self, census: Census) -> None:
         self._server.notifier.status(announce.status(self._server, census))

@@ -29,6 +29,8 @@ _TIGHT: Final = 0.8
 """Share of the limit from which on figures have to be fresh."""
 _FIRST: Final = 0.25
 """Seconds from ready to the first figure; the pause doubles from there, since a young child grows the most."""
+_GROWN: Final = 5
+"""Looks, about eight seconds of them, after which a child is believed not to grow to the size of the others any more."""
 _BUDGET: Final = 0.005
 """Seconds of one call; the process that is being measured when it ends is measured to the end."""
 _REST: Final = 9.0
@@ -45,7 +47,8 @@ class MemoryFacts(NamedTuple):
     child: int
     """What one more child is predicted to take."""
     reserve: int
-    """What growth has to leave: a reload needs a second template and a first child beside everything that is there."""
+    """What growth has to leave: a reload needs a second template and a first child beside everything that is there; and
+    children that have just begun will take what the others take."""
 
 
 class Role(Enum):
@@ -67,6 +70,8 @@ class _Entry:
     due: float
     interval: float = _FIRST
     measured: float | None = None
+    looks: int = 0
+    """How often it was measured in its role."""
     figures: Figures | None = None
 
 
@@ -94,6 +99,7 @@ class Meter:
         elif entry.role is role:
             return
         entry.role = role
+        entry.looks = 0
         entry.interval = _FIRST
         entry.due = self._clock() + _FIRST
         self._schedule()
@@ -171,7 +177,12 @@ class Meter:
         used += (expected + unmeasured) * self._child
         # Of a template, what it has written: its PSS says only how many it shares that with, and the next one shares
         # with none of them.
-        return MemoryFacts(limit, used, self._child, self._template() + self._child)
+        return MemoryFacts(limit, used, self._child, self._template() + self._child + self._still_to_come())
+
+    def _still_to_come(self) -> int:
+        """What young children will yet take, if they become as large as predicted; many may begin between two looks."""
+        young = (entry for entry in self._entries.values() if entry.role is Role.CHILD and entry.looks < _GROWN)
+        return sum(max(0, self._child - _own(entry.figures)) for entry in young if entry.figures is not None)
 
     def _has_turn(self, entry: _Entry, now: float) -> bool:
         return entry.role is not Role.STARTING and entry.due <= now + entry.interval / 10
@@ -193,13 +204,14 @@ class Meter:
         if figures is not None:
             entry.figures = figures
         entry.measured = now
+        entry.looks += 1
         entry.interval = min(entry.interval * 2, self._round)
         entry.due = now + entry.interval
 
     def _learn(self, now: float) -> None:
         """What a child takes: as much as the largest one there is, or was not long ago. Kept while there is none."""
         costs = [
-            entry.figures.pss if entry.figures.uss is None else entry.figures.uss
+            _own(entry.figures)
             for entry in self._entries.values()
             if entry.role is Role.CHILD and entry.figures is not None
         ]
@@ -228,3 +240,8 @@ class Meter:
     def _schedule(self) -> None:
         dues = (entry.due for entry in self._entries.values() if entry.role is not Role.STARTING)
         self._next = min(dues, default=None)
+
+
+def _own(figures: Figures) -> int:
+    """What would be free without the process, as far as that is known."""
+    return figures.pss if figures.uss is None else figures.uss

@@ -56,7 +56,7 @@ def carry_out(request: Request, operations: Operations, reply: Reply) -> None:
             reply.tell(Done(Outcome(0, ""), {"decisions": list(operations.why())}))
         case Verb.RELOAD:
             operations.reload(done)
-            reply.tell(Progress("the reload has begun"))
+            reply.tell(Progress("the reload is on its way"))
         case Verb.UPGRADE:
             operations.upgrade(done)
             reply.tell(Progress("the upgrade has begun"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from typing import Final
 
 from tricorn.child.messages import PartNow, RestNow, ServeAgain
 from tricorn.parent import processes
@@ -22,6 +24,9 @@ from tricorn.policy.orders import (
     Spawn,
     StartTemplate,
 )
+
+_LACKING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ETOOMANYREFS})
+"""What the system says when it has no descriptor, or no memory, for a channel."""
 
 
 class Performer:
@@ -86,8 +91,11 @@ class Performer:
         except OSError as error:
             reason = f"no child can be ordered: {error.strerror}"
             server.log.named(template.name).error(reason)
-            server.family.exits.append(ChildExit(slot, generation, ChildState.STARTING, forked=False, reason=reason))
-            self._kill_template(template, "it does not listen")
+            lacking = error.errno in _LACKING
+            # What the system lacks is no fault of the template's, but something to wait with, as after a crash.
+            server.family.exits.append(ChildExit(slot, generation, ChildState.STARTING, forked=lacking, reason=reason))
+            if not lacking:
+                self._kill_template(template, "it does not listen")
             return None
         server.family.children[generation, slot] = child
         return child
@@ -141,7 +149,7 @@ class Performer:
         child.since = self._server.clock()
 
     def _tell_of(self, child: ChildHandle, what: str, reason: str) -> None:
-        self._server.log.named(child.name).debug(f"{what}: {reason}")
+        self._server.log.named(child.name).info(f"{what}: {reason}")
         self._server.history.note(f"child {child.slot} of generation {child.generation} {what}", reason)
 
     def _kill(self, child: ChildHandle | None, reason: str) -> None:

@@ -56,23 +56,35 @@ class PidFile:
             raise StartError(text) from None
         except OSError as error:
             raise StartError(f"pid_file: {self.path} cannot be locked: {error.strerror}") from error
-        self.write(os.getpid())
+        try:
+            self._write(os.getpid())
+        except OSError as error:
+            text = f"pid_file: {self.path} cannot be written: {error.strerror}; make room for it, or name another place"
+            raise StartError(text) from error
         return content or None
 
     def fileno(self) -> int:
         """The locked descriptor."""
         return self._fd
 
-    def write(self, pid: int) -> None:
-        """Have it name `pid`. Whoever reads it meanwhile finds a whole number in the first line."""
+    def write(self, pid: int) -> bool:
+        """Have it name `pid`; False if the disk does not take it. The lock holds all the same, and tells who serves."""
+        try:
+            self._write(pid)
+        except OSError:
+            return False
+        return True
+
+    def _write(self, pid: int) -> None:
+        """Whoever reads it meanwhile finds a whole number in the first line. Raises OSError."""
         text = f"{pid}\n".encode()
         os.pwrite(self._fd, text, 0)
         os.ftruncate(self._fd, len(text))
 
-    def confirm(self) -> None:
-        """The new server: the old one has let go of it, or is gone."""
+    def confirm(self) -> bool:
+        """The new server: the old one has let go of it, or is gone. False if the disk does not take the new number."""
         self._ours = True
-        self.write(os.getpid())
+        return self.write(os.getpid())
 
     def hand_over(self) -> None:
         """The old server: it is the successor's from now on."""

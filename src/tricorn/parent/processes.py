@@ -72,6 +72,8 @@ class ChildHandle:
     """When it was ordered."""
     asked: str = ""
     """Why it is to be replaced; it asked for that itself, or the operator did."""
+    deserts: bool = False
+    """It leaves, and nobody has told it to."""
     orphaned: bool = field(default=False)
     """Its template is gone, so nobody but the parent can reap it."""
 

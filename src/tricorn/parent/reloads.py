@@ -79,7 +79,10 @@ class Reloads:
         except TricornError as error:
             self._refuse(askers, Outcome(error.exit_code, f"the reload is refused, nothing changes: {error}"))
             return
-        except Exception:  # an error of ours, or a directory that is gone: no reason to end what serves
+        except OSError as error:  # the directory of the start is gone, say
+            self._refuse(askers, Outcome(1, f"the reload is refused, nothing changes: {error}"))
+            return
+        except Exception:  # an error of ours: no reason to end what serves
             text = f"the reload is refused, nothing changes\n{traceback.format_exc().strip()}"
             self._refuse(askers, Outcome(1, text))
             return
@@ -91,8 +94,13 @@ class Reloads:
         server.log.info(f"reloads: generation {number} is tried out")
 
     def _refuse(self, askers: list[Asker], outcome: Outcome) -> None:
-        self._server.log.error(outcome.text)
-        self._server.history.note("a reload is refused", outcome.text)
+        server = self._server
+        server.log.error(outcome.text)
+        server.history.note("a reload is refused", outcome.text)
+        if not self.in_trial:
+            # A supervisor that has asked by signal waits for both words.
+            server.notifier.reloading()
+            server.notifier.ready(server.pid)
         _tell(askers, outcome)
 
     def failed(self, generation: int, code: int, reason: str) -> None:

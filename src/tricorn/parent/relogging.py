@@ -39,6 +39,9 @@ def _reopen(server: Server, generation: Generation) -> None:
         for peer in below:
             try:
                 processes.hand_logs(peer, opened.error, opened.access)
+            except (BrokenPipeError, ConnectionResetError):
+                # It has ended, or ends very soon: it writes no more.
+                continue
             except OSError as error:
                 server.log.named(peer.name).warning(f"goes on with its old logs: {error.strerror or error}")
     finally:

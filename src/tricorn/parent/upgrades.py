@@ -83,7 +83,9 @@ class Upgrades:
         """The line to the other server can be read."""
         del events
         if self._upgrade is not None:
-            self._go_on(self._upgrade, self._upgrade.hear(self._server.clock()))
+            # Who has just been told to stop hands nothing over; `expire` cancels the upgrade.
+            if self._server.wish is Wish.SERVE:
+                self._go_on(self._upgrade, self._upgrade.hear(self._server.clock()))
         elif self._succession is not None and self._succession.hear():
             self._take_over(self._succession)
 
@@ -109,6 +111,8 @@ class Upgrades:
             if self.control is not None:
                 self.control.give_way()
             progress = begun.hand_over(self._server.listeners, self._pid_file)
+            if self.control is not None and progress is not Progress.HANDED_OVER:
+                self.control.listen_again()
         if progress is not Progress.STARTING and begun.fileno() >= 0:
             self._selector.unregister(begun.fileno())
             begun.close()
@@ -156,8 +160,8 @@ class Upgrades:
         succession.close()
         self._succession = None
         self._server.listeners.take_over()
-        if self._pid_file is not None:
-            self._pid_file.confirm()
+        if self._pid_file is not None and not self._pid_file.confirm():
+            self._server.log.error(f"pid_file: {self._pid_file.path} cannot be written; it may name the server before")
         self._server.log.info("has taken over from the server before")
         self.on_alone()
 

@@ -40,7 +40,7 @@ class Wishes:
         server = self._server
         name = meaning.number.name
         match meaning.word:
-            case Word.STOP if server.wish is Wish.SERVE:
+            case Word.STOP if server.wish is Wish.SERVE or self._is_first(Wish.HAND_OVER):
                 self._stop_heard = (meaning.number, server.clock())
                 self._stop(f"told to by {name}", at_once=False)
             case Word.STOP if self._is_echo(meaning):
@@ -59,6 +59,12 @@ class Wishes:
                 self._resize(self._most() - 1)
             case _:
                 server.log.debug(f"{name}: {meaning.text}")
+
+    def _is_first(self, wish: Wish) -> bool:
+        """Whether this is what the server does, and the first signal to stop. A server that has handed over leaves already;
+        a platform that signals every process does not mean that it is to do so at once.
+        """
+        return self._server.wish is wish and self._stop_heard[0] is None
 
     def _is_echo(self, meaning: Meaning) -> bool:
         """Whether this is the stop that was heard already: some tools signal a process, and then its whole group."""
@@ -180,6 +186,8 @@ class Wishes:
             server.wish, server.why = Wish.STOP, why
             server.log.info(f"stops gracefully: {why}")
             server.notifier.stopping()
+        elif server.wish is Wish.HAND_OVER:
+            server.log.info(f"leaves already, since {server.why}: {why}")
 
     def _most(self) -> int:
         """How many children there may be now."""

@@ -122,6 +122,8 @@ class Child:
     """Open connections; from the scoreboard, clamped to 0 or more."""
     requests: int = 0
     """Requests that it has answered in its life; from the scoreboard, clamped to 0 or more."""
+    waiting: int = 0
+    """Complete requests that wait for one of its units; from the scoreboard, clamped to 0 or more."""
     asked: str = ""
     """Why it is to be replaced: it asked for that (a signal, a bound of its life), or the operator did. Empty: nobody."""
     memory: int | None = None

@@ -39,6 +39,8 @@ class Counts:
     """Units of all children of any generation that serve."""
     taken: int
     """How many of those are taken."""
+    waiting: int
+    """Requests that wait for a unit of these children: demand that their units cannot show."""
     old_units: int
     """Units of `old`."""
 
@@ -94,6 +96,7 @@ def count(memory: Memory, census: Census) -> Counts:
         ),
         units=sum(census.shapes[child.generation].band.unit for child in serving),
         taken=sum(child.taken for child in serving),
+        waiting=sum(child.waiting for child in serving),
         old_units=sum(census.shapes[child.generation].band.unit for child in old),
     )
 

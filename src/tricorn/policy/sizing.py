@@ -66,7 +66,7 @@ def size(memory: Memory, census: Census, *, may_shrink: bool) -> Sized:
         missing = counts.missing(memory.target)
     band = counts.band
     coming = len(counts.coming) + len(counts.silent) + missing
-    idle = counts.idle + band.unit * coming
+    idle = counts.idle - counts.waiting + band.unit * coming
     if idle < band.min_spare:
         return _grow(memory, census, counts, band.min_spare - idle, most)
     tide = memory.tide
@@ -90,7 +90,8 @@ def _grow(memory: Memory, census: Census, counts: Counts, lack: int, most: int) 
     needed = -(-lack // unit)
     if below <= 0:
         return _at_limit(memory, census, counts)
-    why = f"{_plural(counts.idle)} idle of {counts.units}, min_spare is {counts.band.min_spare}"
+    wait = f", {counts.waiting} more {'is' if counts.waiting == 1 else 'are'} waited for" if counts.waiting else ""
+    why = f"{_plural(counts.idle)} idle of {counts.units}{wait}, min_spare is {counts.band.min_spare}"
     recalls = min(needed, len(counts.resting), below)
     if recalls:
         # No fork, no memory, and they are back in no time: the rest of the need is looked at when they are.

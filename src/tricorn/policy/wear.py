@@ -60,7 +60,7 @@ def replace_worn(memory: Memory, census: Census) -> Worn:
         return _go_on(memory, census, counts, replacing, deadline)
     if counts.old or memory.leaving is not None or memory.shedding is not None or not can_fork(memory, census):
         return Worn(memory, deadline=deadline)
-    if counts.alive != len(counts.ready) or counts.missing(memory.target):
+    if counts.alive != len(counts.ready) or counts.missing(_attainable(memory, census, counts)):
         return Worn(memory, deadline=deadline)
     chosen = min(_candidates(counts, census), default=None)
     if chosen is None:
@@ -74,8 +74,9 @@ def _go_on(memory: Memory, census: Census, counts: Counts, replacing: Replacemen
     """Retire the worn child if its successor serves, or if there is no room for both."""
     others = len(counts.ready) - 1
     reason = replacing.reason
-    if others < memory.target:
-        successor_exists = counts.alive > memory.target
+    target = _attainable(memory, census, counts)
+    if others < target:
+        successor_exists = counts.alive > target
         if successor_exists or counts.resting or others == 0 or census.memory is None:
             return Worn(memory, deadline=deadline)
         if census.memory.room(reserved=False) > 0:
@@ -84,6 +85,13 @@ def _go_on(memory: Memory, census: Census, counts: Counts, replacing: Replacemen
     order = Retire(*replacing.name, reason)
     memory = replace(memory, replacing=None, leaving=(replacing.name, census.now))
     return Worn(memory, (order,), deadline)
+
+
+def _attainable(memory: Memory, census: Census, counts: Counts) -> int:
+    """How many children there can be of those that are wanted: where no more fit, whoever serves is all there will be."""
+    if census.memory is None or census.memory.room(reserved=False) > 0:
+        return memory.target
+    return min(memory.target, len(counts.ready))
 
 
 def _candidates(counts: Counts, census: Census) -> Iterator[tuple[tuple[int, float], int, int, str]]:

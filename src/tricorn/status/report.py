@@ -228,10 +228,12 @@ def _capacity(facts: ServerFacts, children: Sequence[Mapping[str, Any]]) -> dict
     serving = [child for child in children if child["state"] in SERVING]
     units, taken = sum(child["units"] for child in serving), sum(child["taken"] for child in serving)
     most = band.most if facts.limit is None else facts.limit
+    fixed = band.least == band.most
     return {
         "children": len(serving),
         "target": facts.target,
-        "least": band.least,
+        # A limit below it goes over it; a fixed pool has that many at all times.
+        "least": most if fixed else min(band.least, most),
         "most": most,
         "unit": band.unit,
         "units": units,
@@ -240,7 +242,7 @@ def _capacity(facts: ServerFacts, children: Sequence[Mapping[str, Any]]) -> dict
         "min_spare": band.min_spare,
         "max_spare": band.max_spare,
         "max_request_workers": most * band.unit,
-        "fixed": band.least == band.most,
+        "fixed": fixed,
     }
 
 

@@ -28,6 +28,7 @@ from tricorn.errors import TricornError
 from tricorn.logs import ErrorLog
 from tricorn.template import application, fork_safety, privileges, surroundings
 from tricorn.template.application import Loaded
+from tricorn.template.bereavement import ends_with_parent
 from tricorn.template.fork import Birth, fork_child, open_pidfd, reap
 from tricorn.template.messages import (
     TO_TEMPLATE,
@@ -118,8 +119,9 @@ class _Template:
             self._tell(Imported(""))
             return self._load_late
         before = fork_safety.open_descriptors()
-        loaded = application.load(settings.application)
-        self._warm_up(loaded, self._log, SHARED_ROUNDS)
+        with ends_with_parent(self._channel.fileno()):
+            loaded = application.load(settings.application)
+            self._warm_up(loaded, self._log, SHARED_ROUNDS)
         gc.collect()
         found = fork_safety.findings(before)
         if found and settings.lifecycle.preload is Preload.AUTO:

@@ -17,7 +17,7 @@ def apply(environment: Environment) -> None:
     `python -m`.
 
     Raises:
-        ConfigError: the directory cannot be entered.
+        ConfigError: the directory cannot be entered, or is gone.
     """
     if environment.chdir is not None:
         try:
@@ -25,9 +25,17 @@ def apply(environment: Environment) -> None:
         except OSError as error:
             message = f"chdir: {environment.chdir} cannot be entered: {error.strerror}"
             raise ConfigError(message) from error
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        message = (
+            "the directory that the server was started in is gone; name one that stays with chdir "
+            "(a link to the newest release, for example), or start again"
+        )
+        raise ConfigError(message) from error
     for name, value in environment.variables:
         os.environ[name] = value
-    _search([os.fspath(Path.cwd()), *(os.fspath(Path(entry).absolute()) for entry in environment.python_path)])
+    _search([os.fspath(here), *(os.fspath(Path(entry).absolute()) for entry in environment.python_path)])
 
 
 def _search(first: list[str]) -> None:

@@ -62,6 +62,7 @@ def test_any_cutting_of_the_bytes_gives_the_same_records(cuts: list[int]) -> Non
         struct.pack("!I", LONGEST + 1),
         struct.pack("!I", 2) + b"{]",
         struct.pack("!I", 2) + b"\xff\xff",
+        struct.pack("!I", 100_000) + b"[" * 100_000,
         framed([]),
         framed({"kind": "Explode"}),
         framed({"kind": ["Ready"]}),

@@ -133,7 +133,7 @@ def test_several_problems_are_a_line_each(tricorn: Command) -> None:
         (["serve", "a:b", "--thread", "3"], "--threads"),
         (["serve", "a:b", "-w"], "requires an argument"),
         (["serve", "a", "b"], 'there is one application, not 2: "a" and "b"'),
-        (["chek", "a"], "did you mean check?"),
+        (["chek", "a"], "did you mean: tricorn check"),
         (["a:b", "--mpm", "evnt"], "there is no such choice (did you mean event?). Allowed is one of prefork"),
         (["serve"], "no application is named"),
     ],
@@ -142,6 +142,39 @@ def test_wrong_usage(tricorn: Command, words: list[str], part: str) -> None:
     outcome = tricorn(*words)
     assert outcome.code == 2
     assert part in outcome.errors
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["relaod", "--nonsense"], "reload"),
+        (["reopenlogs", "now"], "reopen-logs"),
+        (["restart", "now"], "reload"),
+        (["help", "serve"], "--help"),
+    ],
+)
+def test_a_misspelt_command_is_taken_for_an_application_and_told_of(
+    tricorn: Command, words: list[str], meant: str
+) -> None:
+    outcome = tricorn(*words)
+    assert outcome.code == 2
+    assert outcome.errors.endswith(f"did you mean: tricorn {meant}\n")
+
+
+def test_what_is_no_misspelt_command_is_no_command(tricorn: Command) -> None:
+    assert "did you mean: tricorn" not in tricorn("my.project:app", "--mpm", "nonsense").errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [["--version"], ["directives"], ["serve", "--help"], ["why", "--help"]])
+def test_output_that_cannot_be_written(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "tricorn", *words]
+        outcome = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert outcome.returncode == 1
+    assert outcome.stderr == "tricorn: error: the output cannot be written: No space left on device\n"
 
 
 def test_check_prints_values_and_origins(tricorn: Command) -> None:

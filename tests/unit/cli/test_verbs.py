@@ -133,11 +133,11 @@ def test_a_reload_whose_outcome_does_not_come_in_time(shell: Shell) -> None:
         outcome = shell("reload", *HERE, "--timeout", "0.2")
         assert (outcome.returncode, outcome.stdout) == (7, "")
         assert outcome.stderr == (
-            "tricorn: the reload has begun\n"
+            "tricorn: the reload is on its way\n"
             "tricorn: error: reload has not ended within 0.2 s; the server goes on with it\n"
         )
         document = shell.json("reload", *HERE, "--timeout", "0.2")
-        assert (document["code"], document["progress"]) == (7, ["the reload has begun"])
+        assert (document["code"], document["progress"]) == (7, ["the reload is on its way"])
         assert shell("status", *HERE).returncode == 0
 
 
@@ -146,7 +146,7 @@ def test_a_server_that_dies_during_a_reload(shell: Shell) -> None:
         command = [sys.executable, "-m", "tricorn", "reload", *HERE]
         with subprocess.Popen(command, cwd=shell.directory, stderr=subprocess.PIPE, text=True) as client:
             assert client.stderr is not None
-            assert client.stderr.readline() == "tricorn: the reload has begun\n"
+            assert client.stderr.readline() == "tricorn: the reload is on its way\n"
             process.kill()
             assert "went away without an answer" in client.stderr.read()
             assert client.wait(20) == 6
@@ -212,7 +212,7 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
         (["retire", "app:app"], "is served with: tricorn serve retire"),
         (["resize"], "Missing option '--max'"),
         (["resize", "--max", "0"], "0 is not in the range"),
-        (["reload", "--timeout", "x"], "'x' is not a valid float"),
+        (["reload", "--timeout", "x"], "'x' is not a valid number of seconds"),
         (["stop", "--timeout=-1"], "-1.0 is not in the range"),
         (["stop", "--timeout=nan"], "is no number of seconds"),
         (["stop", "--timeout=inf"], "is no number of seconds"),

@@ -97,7 +97,7 @@ def test_what_is_changed_is_logged_with_who_asked(server: Server, log_file: Path
 def test_the_outcome_of_a_reload_comes_when_it_is_known(server: Server) -> None:
     with connect(server) as end:
         end.sendall(b'{"verb": "reload"}\n')
-        assert json.loads(end.recv(1000)) == {"progress": "the reload has begun"}
+        assert json.loads(end.recv(1000)) == {"progress": "the reload is on its way"}
         assert outcome(server, b'{"verb": "status"}\n')[0] == 0  # others are served meanwhile
         server.do(lambda: server.operations.finish(Outcome(3, "it does not import")))
         assert answers(end) == [{"done": {"code": 3, "text": "it does not import", "data": {}}}]

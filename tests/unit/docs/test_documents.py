@@ -15,11 +15,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.config.world import World
+from tests.unit.control.fake_server import facts
 from tricorn import errors, testing
 from tricorn.cli.entry import COMMANDS
 from tricorn.config import commandline, show
 from tricorn.config.settings import Mpm
+from tricorn.control.messages import Verb
 from tricorn.parent import signals
+from tricorn.status.report import report
+from tricorn.status.text import WIDTH, status_text
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -91,6 +95,8 @@ def test_options_in_the_text_exist(page: Path) -> None:
     own |= {"--socket", "--now", "--max", "--timeout"}  # of the verbs
     of_benchmarks = {"--quick", "--only", "--rounds"} if page.name == "benchmarks.md" else set()
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).replace("--ssl-...", "")
+    # Units and snippets for other programs call ours by its path.
+    text += "".join(re.findall(r"/bin/tricorn .*", page.read_text()))
     assert not set(OPTION.findall(text)) - own - of_benchmarks
 
 
@@ -139,3 +145,16 @@ def test_every_exit_code_is_on_the_page() -> None:
     page = (ROOT / "docs/configure.md").read_text().split("## Exit codes")[1].split("\n## ")[0]
     codes = {kind.exit_code for kind in errors.TricornError.__subclasses__()} | {errors.TricornError.exit_code, 0, 130}
     assert {int(code) for code in re.findall(r"^\| (\d+) \| .+ \|$", page, re.MULTILINE)} == codes
+
+
+def test_every_verb_is_on_the_page_about_control() -> None:
+    rows = re.findall(r"^\| `tricorn ([a-z-]+)", (ROOT / "docs/control.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(verb.value for verb in Verb)
+
+
+def test_the_status_on_the_page_is_what_is_printed() -> None:
+    page = (ROOT / "docs/control.md").read_text()
+    shown = next(text for _, _, text in blocks(ROOT / "docs/control.md") if text.startswith("$ tricorn status\n"))
+    data = report(facts(pid=4711))
+    assert shown.removeprefix("$ tricorn status\n") == status_text(data, WIDTH)
+    assert not [key for key in data if f"`{key}`" not in page]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,31 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be opened: No such file or directory; make its directory first"):
         PidFile(tmp_path / "none" / "x.pid")
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """No file takes a byte, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_at_the_start(tmp_path: Path) -> None:
+    with no_room(), pytest.raises(StartError, match=r"pid_file: .* cannot be written: .*; make room for it"):
+        PidFile(tmp_path / "x.pid")
+    PidFile(tmp_path / "x.pid").remove()
+
+
+def test_a_full_disk_ends_nobody_who_serves(tmp_path: Path) -> None:
+    path = tmp_path / "x.pid"
+    held = PidFile(path)
+    with no_room():
+        assert not held.write(12345)
+        assert not held.confirm()
+    assert path.read_text() == f"{os.getpid()}\n"
+    assert held.confirm()
+    held.remove()

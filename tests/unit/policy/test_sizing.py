@@ -114,3 +114,12 @@ def test_one_rests_at_a_time_and_only_if_enough_is_left() -> None:
     assert [type(order) for order in decide(replace(memory, target=3), facts).orders] == [Rest]
     facts = census(template(), child(0), child(1, taken=1), child(2, taken=4), now=100.0, shape=shape(wide))
     assert decide(replace(memory, target=3), facts).orders == (), "3 would be left, and min_spare is 4"
+
+
+def test_requests_that_wait_are_demand_that_units_do_not_show() -> None:
+    two_wait = four(1, 1, 0, 0)
+    busiest = next(one for one in two_wait.children if one.slot == 0)
+    waiting = tuple(replace(one, waiting=2) if one is busiest else one for one in two_wait.children)
+    decision = decide(SERVING, replace(two_wait, children=waiting))
+    assert decision.memory.target == 5, "2 are idle, and will be taken by those who wait; 2 should be spare"
+    assert decision.orders == (Spawn(1, 4, "2 units are idle of 4, 2 more are waited for, min_spare is 2"),)

@@ -115,3 +115,25 @@ def test_a_child_that_serves_alone_is_replaced_when_it_takes_too_much_room_or_no
     assert [order.slot for order in served.orders if isinstance(order, Retire)] == [0]
     young = decide(memory, census(template(), child(0, memory=140, born=99.0), memory=tight, shape=one, now=100.0))
     assert not [order for order in young.orders if isinstance(order, Spawn)], "else none would ever serve"
+
+
+def test_where_fewer_children_fit_than_are_wanted_the_last_one_is_replaced_all_the_same() -> None:
+    memory, tight = replace(SERVING, target=4), MemoryFacts(limit=100, used=150, child=100, reserve=10)
+    alone = child(0, memory=140, born=-10.0)
+    decision = decide(memory, census(template(), alone, memory=tight))
+    assert [type(order) for order in decision.orders] == [NoRoom, Spawn]
+    starts = decide(decision.memory, census(template(), alone, child(1, STARTING), memory=tight))
+    assert starts.orders == (), "the successor first, and only one"
+    served = decide(starts.memory, census(template(), alone, child(1, memory=1), memory=tight))
+    assert [order.slot for order in served.orders if isinstance(order, Retire)] == [0]
+
+
+def test_where_fewer_children_fit_than_are_wanted_worn_ones_are_replaced_all_the_same() -> None:
+    memory, tight = replace(SERVING, target=4), MemoryFacts(limit=100, used=95, child=10, reserve=10)
+    two = (child(0, memory=40, asked=ASKED), child(1, memory=40), template())
+    decision = decide(memory, census(*two, memory=tight))
+    assert Retire(1, 0, f"{ASKED}; there is no room for its successor beside it") in decision.orders
+    last = decide(memory, census(child(0, memory=80, asked=ASKED), template(), memory=tight))
+    assert [type(order) for order in last.orders] == [NoRoom, Spawn], "who serves alone has a successor in any case"
+    served = decide(last.memory, census(child(0, memory=80, asked=ASKED), child(1), template(), memory=tight))
+    assert [order.slot for order in served.orders if isinstance(order, Retire)] == [0]

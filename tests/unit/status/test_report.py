@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.unit.control.fake_server import Row, facts
+from tests.unit.control.fake_server import Band, Row, facts
 from tricorn.control.messages import LONGEST_ANSWER, Done, Outcome, encode_answer
 from tricorn.status.report import MOST_CHILDREN, ChildFacts, MemoryFacts, ProcessMemory, report
 
@@ -40,6 +40,8 @@ def test_draining_and_resting_children_are_no_capacity() -> None:
 def test_the_limit_of_resize_is_the_one_that_is_told() -> None:
     capacity = report(facts(limit=3))["capacity"]
     assert (capacity["most"], capacity["max_request_workers"]) == (3, 24)
+    capacity = report(facts(limit=1, band=Band(8, 3, 3, 3, 8, 24)))["capacity"]
+    assert capacity["least"] == 1, "a fixed pool has as many as the limit says"
 
 
 def test_what_a_child_says_of_itself_is_bounded() -> None:

@@ -439,10 +439,10 @@ impl Connection {
         }
     }
 
-    /// Whether bytes of the request that is awaited have come.
+    /// Whether bytes of a request after the present one, which is complete, have come already.
     #[must_use]
-    pub fn begun(&self) -> bool {
-        self.inbound.begun()
+    pub fn has_next(&self) -> bool {
+        self.inbound.complete() && self.inbound.unread() > 0
     }
 
     /// Whether the answer has been made to its end, broken off or refused: nothing more belongs to it.

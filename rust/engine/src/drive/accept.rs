@@ -6,6 +6,16 @@
 //! than the least loaded one looks away for a moment that grows with its surplus, so that the other, which was woken
 //! too, is first. Nobody looks away for longer than `LONGEST`, so a child that is stopped or stuck delays, and never
 //! blocks, the others.
+//!
+//! Connections are not load, though: an event child with few of them may have requests for all its threads, and more that
+//! wait. What follows: while that is so it leaves new clients to others, first for a moment in which children can be
+//! forked; and it never accepts more at once than it has idle threads before it has seen what they bring. A burst then
+//! meets the children that are being forked for it.
+//!
+//! The other one is letting go. A kept-alive connection stays with the child that has accepted it, so a child that came
+//! later, because all threads of the others are taken, would have nothing to do. What follows: while requests wait long
+//! for a thread of one child, and another has threads to spare and clearly fewer connections, connections end with their
+//! answer (`Connection: close`); the client's next one is accepted where there is room.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +27,21 @@ pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 pub(super) const IDLE_ENOUGH: Duration = Duration::from_millis(100);
 
 const STEP: Duration = Duration::from_micros(500);
-const LONGEST: Duration = Duration::from_millis(5);
+pub(super) const LONGEST: Duration = Duration::from_millis(5);
+/// How long a child that has just become crowded leaves new clients to others: the first one that is forked for it serves
+/// by then.
+pub(super) const FORK: Duration = Duration::from_millis(25);
+/// How long it leaves them to others at most while those have idle threads, or are about to.
+pub(super) const FORKS: Duration = Duration::from_millis(250);
+
+/// How many connections are accepted at once after looking away for so long that the other can be taken for stuck. After
+/// less, it has perhaps just not run yet: one, and another look.
+pub(super) const AFTER_LONGEST: usize = 4;
+
+/// How many connections are accepted at once after looking away for `wait`.
+pub(super) fn after_looking_away(wait: Duration) -> usize {
+    if wait < LONGEST { 1 } else { AFTER_LONGEST }
+}
 
 /// From when on a connection that is kept alive until `until` may be given up for somebody else; None is at once.
 pub(super) fn idle_enough(until: Instant, keep_alive: Duration) -> Option<Instant> {
@@ -38,11 +62,53 @@ pub(super) fn look_away(own: u32, fewest: impl FnOnce() -> Option<u32>) -> Optio
     Some(STEP.saturating_mul(excess).min(LONGEST))
 }
 
+/// A request must have waited for so long to make its connection move: a new connection costs about as much as a few
+/// short requests.
+const WORTH_MOVING: Duration = Duration::from_millis(5);
+
+/// Whether a child with `own` open connections, where more requests wait for a thread, lets the one go whose request has
+/// `waited` so long; `fewest` is the least number of connections where a thread is idle, and is asked for only if it
+/// matters.
+///
+/// More is tolerated than when accepting: what comes back must find a child that has clearly fewer, or connections would
+/// move to and fro for ever.
+pub(super) fn lets_go(waited: Duration, own: u32, fewest: impl FnOnce() -> Option<u32>) -> bool {
+    let tolerated = 1 + own / 8;
+    waited >= WORTH_MOVING && fewest().is_some_and(|fewest| own > fewest.saturating_add(tolerated))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{LONGEST, look_away};
+    use super::{LONGEST, WORTH_MOVING, lets_go, look_away};
+
+    #[test]
+    fn connections_move_until_they_are_even_and_only_to_where_there_is_room() {
+        let moves = |own, fewest| lets_go(WORTH_MOVING, own, || fewest);
+        assert!(!moves(100, None));
+        assert!(moves(2, Some(0)));
+        assert!(!moves(1, Some(0)));
+        assert!(!moves(5, Some(4)));
+        assert!(!moves(u32::MAX, Some(u32::MAX)));
+    }
+
+    #[test]
+    fn what_has_moved_does_not_move_back() {
+        for own in 2..5000 {
+            for fewest in 0..own {
+                if lets_go(WORTH_MOVING, own, || Some(fewest)) {
+                    assert!(!lets_go(WORTH_MOVING, fewest + 1, || Some(own - 1)), "{own} and {fewest}");
+                    assert!(own < 16 || look_away(own - 1, || Some(fewest)).is_some(), "{own} and {fewest}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_waits_are_not_worth_a_connection() {
+        assert!(!lets_go(Duration::from_millis(1), 100, || Some(0)));
+    }
 
     #[test]
     fn alone_or_least_loaded_accepts_at_once() {

@@ -24,6 +24,12 @@ use crate::scoreboard::Capacity;
 /// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits:
 /// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
 const GIVES_WAY_EVERY: u32 = 16;
+/// The same for a connection on which the next request has come already, and would have to be sent again.
+const GIVES_WAY_EVERY_AHEAD: u32 = 64;
+
+/// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
+/// request is always there already would otherwise keep the only thread of a child from hearing its parent.
+const LOOKS_UP_AFTER: Duration = Duration::from_millis(10);
 
 /// The driver of the prefork and worker MPMs. Shared by the threads of one child.
 pub struct BlockingDriver {
@@ -121,8 +127,16 @@ impl BlockingDriver {
             || io::Error::new(io::ErrorKind::InvalidInput, format!("the driver has no thread {thread}"));
         let waiter = Waiter { wake: Some(self.wakes.get(thread).ok_or_else(no_such_thread)?), watch };
         let door = Door::new(self, &waiter)?;
-        let mut lane =
-            Lane { driver: self, thread, waiter, door, supervisor, scratch: Scratch::default(), optimistic: false };
+        let mut lane = Lane {
+            driver: self,
+            thread,
+            waiter,
+            door,
+            supervisor,
+            scratch: Scratch::default(),
+            optimistic: false,
+            looked_up: Instant::now(),
+        };
         let stop = loop {
             match lane.accept().and_then(|mut wire| {
                 let served = lane.serve(&mut wire);
@@ -197,6 +211,8 @@ struct Lane<'a> {
     scratch: Scratch,
     /// The last look at a kept-alive socket without a wait found a request: look again before waiting.
     optimistic: bool,
+    /// When it was last found out what else wants the thread.
+    looked_up: Instant,
 }
 
 impl Lane<'_> {
@@ -257,10 +273,19 @@ impl Lane<'_> {
 
     fn attend(&mut self, ready: io::Result<Ready>) -> Result<bool, Stop> {
         let ready = ready.map_err(Stop::Failed)?;
+        self.looked_up = Instant::now();
         if let Some(attention) = ready.attention {
             self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted)?;
         }
         Ok(ready.waited)
+    }
+
+    /// Lets the supervisor attend to what has come up, if the last wait was long ago.
+    fn look_up(&mut self, now: Instant) -> Result<(), Stop> {
+        if self.waiter.watch.is_none() || now.saturating_duration_since(self.looked_up) < LOOKS_UP_AFTER {
+            return Ok(());
+        }
+        self.pause(Some(now))
     }
 
     /// Waits for the accepting role, then for a client.
@@ -306,13 +331,15 @@ impl Lane<'_> {
                     context.wear.accepted();
                     return Ok(Box::new(Wire::new(socket, endpoints, context, Instant::now())));
                 }
-                Accepted::Nobody | Accepted::Closed(_) if duty == Duty::Sweeping => driver.take(Word::Swept),
+                Accepted::Nobody | Accepted::Closed if duty == Duty::Sweeping => driver.take(Word::Swept),
                 Accepted::Nobody => looked_away = false,
                 Accepted::Lost => {}
-                Accepted::Exhausted(error) | Accepted::Closed(error) => {
+                Accepted::Exhausted(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
                     paused_until = Some(Instant::now() + EXHAUSTED_REST);
                 }
+                // This child is about to hear that the server stops.
+                Accepted::Closed => paused_until = Some(Instant::now() + EXHAUSTED_REST),
             }
         }
     }
@@ -323,10 +350,11 @@ impl Lane<'_> {
         let context = &*driver.context;
         loop {
             let now = Instant::now();
+            self.look_up(now)?;
             context.orders.duty().tell(&mut wire.connection, now);
             let mut verdict = wire.proceed(now, &mut self.scratch, context);
             while verdict == Verdict::Request {
-                verdict = self.answer(wire);
+                verdict = self.answer(wire)?;
             }
             match verdict {
                 Verdict::Again => continue,
@@ -379,14 +407,21 @@ impl Lane<'_> {
         driver.listeners.somebody_waits()
     }
 
+    /// Whether `wire` has had its turn, and another client waits.
+    fn gives_way(&self, wire: &Wire) -> bool {
+        let ahead = || wire.connection.has_next() || wire.socket.has_something();
+        self.somebody_waits() && (wire.connection.requests() % GIVES_WAY_EVERY_AHEAD == 0 || !ahead())
+    }
+
     /// Lets the application answer the complete request of `wire`.
-    fn answer(&mut self, wire: &mut Wire) -> Verdict {
+    fn answer(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
         let driver = self.driver;
         let context = &*driver.context;
+        let now = Instant::now();
+        self.look_up(now)?;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.entered();
-        let now = Instant::now();
-        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.somebody_waits() {
+        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.gives_way(wire) {
             wire.connection.retire(now);
         }
         wire.begin_answer(now, context);
@@ -394,7 +429,7 @@ impl Lane<'_> {
         driver.gateway.serve(&mut one);
         context.row.left();
         wire.end_answer(&mut self.scratch.out);
-        wire.complete(Instant::now(), &mut self.scratch, context)
+        Ok(wire.complete(Instant::now(), &mut self.scratch, context))
     }
 }
 

@@ -18,22 +18,20 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use accepting::Accepting;
+
 use super::Context;
-use super::accept::{EXHAUSTED_REST, idle_enough, look_away};
-use super::duty::{Duty, Word};
+use super::duty::Duty;
 use super::ready::Away;
-use super::surplus::{Idle, Surplus};
+use super::surplus::Surplus;
 use super::wire::{Scratch, Verdict, Wire};
 use crate::connection::Stage;
 use crate::http::Reject;
 use crate::log::Level;
-use crate::net::{Accepted, Listeners};
+use crate::net::Listeners;
 
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
-
-/// How many connections are accepted at once after looking away.
-const AFTER_LOOKING_AWAY: usize = 4;
 
 /// Where one connection belongs.
 #[derive(Debug)]
@@ -55,23 +53,6 @@ struct Place {
 struct Told {
     readable: bool,
     ended: bool,
-}
-
-/// Whether new connections are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accepting {
-    /// Nobody waits, as far as is known.
-    Idle,
-    /// Somebody may wait.
-    Pending,
-    /// Somebody waits, and a less loaded child goes first until then.
-    LookingAway(Instant),
-    /// There is no room before then: descriptors are exhausted, or no idle connection may be given up yet.
-    Resting(Instant),
-    /// As many connections are open as may be, and none of them is idle.
-    Full,
-    /// It is not the child's duty now.
-    Shut,
 }
 
 /// How long a turn may wait for something to happen.
@@ -149,7 +130,9 @@ impl Reactor {
     /// When `turn` has something to do even if nothing happens; None is never.
     fn next_due(&self) -> Option<Instant> {
         let accepting = match self.accepting {
-            Accepting::LookingAway(until) | Accepting::Resting(until) => Some(until),
+            Accepting::LookingAway(until, _) | Accepting::Crowded { until, .. } | Accepting::Resting(until) => {
+                Some(until)
+            }
             Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
@@ -342,105 +325,6 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, now: Instant, context: &Context) {
-        let mut at_once = 0;
-        match self.accepting {
-            Accepting::Pending => {}
-            Accepting::LookingAway(until) if until <= now => at_once = AFTER_LOOKING_AWAY,
-            Accepting::Resting(until) if until <= now => {}
-            Accepting::Idle | Accepting::LookingAway(_) | Accepting::Resting(_) | Accepting::Full | Accepting::Shut => {
-                return;
-            }
-        }
-        self.accepting = loop {
-            let fewest = || context.row.fewest_connections_elsewhere();
-            if self.duty == Duty::Sweeping {
-                // Nobody is left to others: they leave, too.
-            } else if at_once > 0 {
-                at_once -= 1;
-            } else if let Some(wait) = look_away(context.row.connections(), fewest) {
-                break Accepting::LookingAway(now + wait);
-            }
-            if self.places.len() >= context.open_connections {
-                context.row.ring_if_short();
-                if !self.listeners.somebody_waits() {
-                    break self.nobody_waits(context);
-                }
-                if let Err(later) = self.make_room(now, context) {
-                    break later;
-                }
-            }
-            match self.listeners.accept() {
-                Accepted::Client(socket, endpoints) => {
-                    let mut wire = Wire::new(socket, endpoints, context, now);
-                    self.duty.tell(&mut wire.connection, now);
-                    self.admit(wire, context);
-                }
-                Accepted::Closed(_) if self.duty == Duty::Sweeping => break self.nobody_waits(context),
-                Accepted::Nobody => break self.nobody_waits(context),
-                Accepted::Lost => {}
-                Accepted::Exhausted(error) | Accepted::Closed(error) => {
-                    context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
-                    break Accepting::Resting(now + EXHAUSTED_REST);
-                }
-            }
-        };
-    }
-
-    /// A sweep ends when nobody waits.
-    fn nobody_waits(&self, context: &Context) -> Accepting {
-        if self.duty == Duty::Sweeping {
-            context.orders.take(Word::Swept, &context.row);
-        }
-        Accepting::Idle
-    }
-
-    /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
-    /// possible.
-    fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
-        let keep_alive = context.protocol.timeouts.keep_alive;
-        // What was found at an earlier look may be over: then look once more.
-        for _ in 0..2 {
-            while let Some(idle) = self.surplus.next() {
-                let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
-                let wire = place.and_then(|place| place.wire.as_mut());
-                let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
-                if let Some(later) = idle_enough(idle.until, keep_alive).filter(|later| *later > now) {
-                    self.surplus.put_back(idle);
-                    return Err(Accepting::Resting(later));
-                }
-                let verdict = wire.give_up(now, &mut self.scratch, context);
-                self.act(idle.index, verdict, now, context);
-                if self.places.len() < context.open_connections {
-                    return Ok(());
-                }
-            }
-            self.surplus.find(self.places.iter().filter_map(|(index, place)| {
-                let until = kept_until(place.wire.as_deref()?)?;
-                Some(Idle { index, serial: place.serial, until })
-            }));
-        }
-        Err(Accepting::Full)
-    }
-
-    fn admit(&mut self, wire: Wire, context: &Context) {
-        use std::os::fd::AsRawFd;
-        let fd = wire.socket.as_raw_fd();
-        self.serial += 1;
-        let place =
-            Place { wire: Some(Box::new(wire)), fd, told: None, sends: false, scheduled: None, serial: self.serial };
-        context.row.accepted();
-        context.wear.accepted();
-        let index = self.places.insert(place);
-        let token = Token(FIRST_LISTENER + self.listeners.count() + index);
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
-            context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
-            self.close(index, context);
-            return;
-        }
-        self.rest(index, context);
-    }
-
     /// Does what has become the child's duty since the last call: about the listeners, and about every connection that is
     /// here (those that are away are told when they come back).
     pub(super) fn heed(&mut self, now: Instant, context: &Context) -> io::Result<()> {
@@ -490,5 +374,6 @@ fn kept_until(wire: &Wire) -> Option<Instant> {
     wire.connection.deadline().filter(|_| wire.connection.stage() == Stage::KeepAlive)
 }
 
+mod accepting;
 #[cfg(test)]
 mod tests;

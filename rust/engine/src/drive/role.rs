@@ -287,6 +287,12 @@ impl ReactorDriver {
         self.ready.push(away, |waiting| self.context.row.queued(waiting));
     }
 
+    /// Whether a complete request waits because all threads are inside the application. One that waits for its turn, or
+    /// for the interpreter, would not be better off with more threads.
+    pub(super) fn somebody_waits(&self) -> bool {
+        self.ready.len() > 0 && self.busy.load(SeqCst) >= self.threads
+    }
+
     /// The complete request that has waited longest.
     pub(super) fn take_queued(&self) -> Option<Away> {
         self.ready.pop(|waiting| self.context.row.queued(waiting))

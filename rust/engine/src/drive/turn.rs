@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::accept::lets_go;
 use super::reactor::Reactor;
 use super::ready::Away;
 use super::role::ReactorDriver;
@@ -157,7 +158,16 @@ impl Batch for Turn<'_> {
         }
         let mut away = self.take(now)?;
         self.lend();
-        driver.context.row.stage(self.thread, Some(Stage::Handler));
+        let row = &driver.context.row;
+        row.stage(self.thread, Some(Stage::Handler));
+        if driver.somebody_waits() {
+            let waited = now.saturating_duration_since(away.wire.noted.complete_at);
+            let goes = lets_go(waited, row.connections(), || row.fewest_connections_where_idle());
+            // A client that has sent its next request already would have to send it again.
+            if goes && !away.wire.connection.has_next() && !away.wire.socket.has_something() {
+                away.wire.connection.retire(now);
+            }
+        }
         away.wire.begin_answer(now, &driver.context);
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);

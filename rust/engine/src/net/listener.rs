@@ -19,10 +19,10 @@ pub enum Accepted {
     Nobody,
     /// This one connection was lost before it was accepted; others may wait.
     Lost,
-    /// The process or the system is out of descriptors or memory: try later.
+    /// The process or the system is out of descriptors or memory, or the descriptor is not what it should be: try later.
     Exhausted(io::Error),
-    /// The socket does not listen (any more), which asking again at once would not change; nobody waits there.
-    Closed(io::Error),
+    /// The socket does not listen any more, because the server stops; nobody waits there.
+    Closed,
 }
 
 /// A non-blocking listening socket. It is never closed here for good: the parent keeps the socket open for the life of
@@ -57,10 +57,10 @@ impl Listener {
                 Accepted::Client(Socket::new(fd), Endpoints { local, peer })
             }
             Err(Errno::AGAIN) => Accepted::Nobody,
-            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                Accepted::Exhausted(error.into())
-            }
-            Err(error @ (Errno::INVAL | Errno::BADF | Errno::NOTSOCK)) => Accepted::Closed(error.into()),
+            Err(
+                error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::BADF | Errno::NOTSOCK),
+            ) => Accepted::Exhausted(error.into()),
+            Err(Errno::INVAL) => Accepted::Closed,
             // ECONNABORTED, EPROTO, ENETDOWN and their like concern that client alone (accept(2), "Error handling").
             Err(_) => Accepted::Lost,
         }
@@ -121,7 +121,7 @@ impl Listeners {
         for offset in 0..self.count() {
             match self.listeners[first.wrapping_add(offset) % self.count()].accept() {
                 Accepted::Nobody => {}
-                closed @ Accepted::Closed(_) => outcome = closed,
+                Accepted::Closed => outcome = Accepted::Closed,
                 other @ (Accepted::Client(..) | Accepted::Lost | Accepted::Exhausted(_)) => {
                     return other;
                 }

@@ -63,6 +63,12 @@ impl Socket {
         }
     }
 
+    /// Whether there is something to receive, were it the end. A system call.
+    #[must_use]
+    pub fn has_something(&self) -> bool {
+        recv(&self.fd, &mut [0; 1], RecvFlags::PEEK).is_ok()
+    }
+
     /// Offers `bytes` (not empty) to the socket.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> Sent {

@@ -115,6 +115,31 @@ impl OwnRow {
         self.board.somebody_is_idle(self.child)
     }
 
+    /// Threads for which there is no request yet.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        let cells = self.cells();
+        cells.units.load(Relaxed).saturating_sub(cells.taken()) as usize
+    }
+
+    /// As `Scoreboard::others_have_idle`.
+    #[must_use]
+    pub fn others_have_idle(&self) -> bool {
+        self.board.others_have_idle(self.child)
+    }
+
+    /// As `Scoreboard::others_accept`.
+    #[must_use]
+    pub fn others_accept(&self) -> bool {
+        self.board.others_accept(self.child)
+    }
+
+    /// As `Scoreboard::fewest_connections_where_idle`.
+    #[must_use]
+    pub fn fewest_connections_where_idle(&self) -> Option<u32> {
+        self.board.fewest_connections_where_idle(self.child)
+    }
+
     /// As `Scoreboard::fewest_connections_elsewhere`.
     #[must_use]
     pub fn fewest_connections_elsewhere(&self) -> Option<u32> {

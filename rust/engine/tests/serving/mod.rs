@@ -91,10 +91,18 @@ fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
     exchange.finish();
 }
 
-struct NoSupervisor;
+/// Hears on a pipe, as the only thread of a prefork child hears its parent: any byte means to retire.
+struct OnWatch {
+    heard: OwnedFd,
+    driver: Arc<Driver>,
+}
 
-impl Supervisor for NoSupervisor {
-    fn attend(&mut self, _attention: Attention) -> Result<(), Interrupted> {
+impl Supervisor for OnWatch {
+    fn attend(&mut self, attention: Attention) -> Result<(), Interrupted> {
+        if attention == Attention::Watched {
+            rustix::io::read(&self.heard, &mut [0; 64]).unwrap();
+            self.driver.retire(false);
+        }
         Ok(())
     }
 }
@@ -153,6 +161,8 @@ pub fn rings(heard: &OwnedFd) -> usize {
 
 pub struct Server {
     pub address: SocketAddr,
+    /// It listens here as well.
+    pub other_address: SocketAddr,
     pub driver: Arc<Driver>,
     pub board: Arc<Scoreboard>,
     pub paths: Arc<Paths>,
@@ -160,8 +170,10 @@ pub struct Server {
     /// Counts rings: worn, and too little spare.
     pub rung: OwnedFd,
     pub rung_for_spare: OwnedFd,
+    /// Heard by the first thread of a blocking driver, and by no other.
+    parent: OwnedFd,
     done: mpsc::Receiver<()>,
-    listener: TcpListener,
+    listeners: [TcpListener; 2],
 }
 
 pub struct Shape {
@@ -195,17 +207,18 @@ impl Default for Shape {
 
 impl Server {
     pub fn start(kind: Kind, shape: Shape) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), kind, shape)
+        Self::start_on([(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()), kind, shape)
     }
 
-    /// Another child at the same socket.
+    /// Another child at the same sockets.
     pub fn beside(&self, kind: Kind, shape: Shape) -> Self {
-        Self::start_on(self.listener.try_clone().unwrap(), kind, shape)
+        Self::start_on(self.listeners.each_ref().map(|listener| listener.try_clone().unwrap()), kind, shape)
     }
 
-    fn start_on(listener: TcpListener, kind: Kind, shape: Shape) -> Self {
-        let address = listener.local_addr().unwrap();
-        let board = Arc::new(Scoreboard::new(1, shape.threads).unwrap());
+    fn start_on(listeners: [TcpListener; 2], kind: Kind, shape: Shape) -> Self {
+        let [address, other_address] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        // The second row is for tests in which there is somebody else.
+        let board = Arc::new(Scoreboard::new(2, shape.threads).unwrap());
         board.claim(0, std::process::id(), 1);
         let [(rung, bell), (rung_for_spare, spare_bell)] = [bell_pipe(), bell_pipe()];
         let stderr: &'static OwnedFd = Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
@@ -233,31 +246,38 @@ impl Server {
             most_inside: AtomicUsize::new(0),
         });
         let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
-        let listeners = Listeners::new(vec![Listener::duplicate(listener.as_fd()).unwrap()]);
+        let borrowed = listeners.iter().map(|listener| Listener::duplicate(listener.as_fd()).unwrap());
+        let borrowed = Listeners::new(borrowed.collect());
         let (driver, count) = match kind {
             Kind::Blocking => {
-                let driver = BlockingDriver::new(gateway, listeners, context, shape.threads).unwrap();
+                let driver = BlockingDriver::new(gateway, borrowed, context, shape.threads).unwrap();
                 (Driver::Blocking(driver), shape.threads)
             }
             Kind::Reactor => {
-                let driver = ReactorDriver::new(gateway, listeners, context, shape.threads, false).unwrap();
+                let driver = ReactorDriver::new(gateway, borrowed, context, shape.threads, false).unwrap();
                 (Driver::Reactor(driver), shape.threads + 1)
             }
         };
         let driver = Arc::new(driver);
         let (tell, done) = mpsc::channel();
+        let (heard, parent) = bell_pipe();
         let threads = (0..count).map(|index| {
             let (driver, tell) = (Arc::clone(&driver), tell.clone());
+            let mut supervisor = OnWatch { heard: heard.try_clone().unwrap(), driver: Arc::clone(&driver) };
             thread::spawn(move || {
                 match &*driver {
-                    Driver::Blocking(driver) => driver.run(index, None, &mut NoSupervisor).unwrap().unwrap(),
+                    Driver::Blocking(driver) => {
+                        let watch = supervisor.heard.try_clone().unwrap();
+                        let watch = (index == 0).then(|| watch.as_fd());
+                        driver.run(index, watch, &mut supervisor).unwrap().unwrap();
+                    }
                     Driver::Reactor(driver) => driver.run(index).unwrap(),
                 }
                 tell.send(()).unwrap();
             })
         });
         let threads = threads.collect();
-        Self { address, driver, board, paths, threads, rung, rung_for_spare, done, listener }
+        Self { address, other_address, driver, board, paths, threads, rung, rung_for_spare, parent, done, listeners }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -274,6 +294,11 @@ impl Server {
         self.driver.retire(true);
     }
 
+    /// As `retire`, said on the descriptor that the only thread of a child watches, and heard when it listens.
+    pub fn say_retire(&self) {
+        rustix::io::write(&self.parent, &[1]).unwrap();
+    }
+
     pub fn worn(&self) -> Option<&'static str> {
         match &*self.driver {
             Driver::Blocking(driver) => driver.worn(),
@@ -288,12 +313,16 @@ impl Server {
 
     /// As if the parent had stopped listening altogether.
     pub fn shut_listener(&self) {
-        rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap();
+        for listener in &self.listeners {
+            rustix::net::shutdown(listener, rustix::net::Shutdown::Both).unwrap();
+        }
     }
 
     /// Whether a client waits in the kernel's queue.
     pub fn somebody_waits(&self) -> bool {
-        wait_one(self.listener.as_fd(), Interest::Receive, Some(Instant::now())).unwrap()
+        let waits =
+            |listener: &TcpListener| wait_one(listener.as_fd(), Interest::Receive, Some(Instant::now())).unwrap();
+        self.listeners.iter().any(waits)
     }
 
     pub fn join(self) {

@@ -3,6 +3,7 @@
 use std::io::{PipeReader, Read, pipe};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::scoreboard::{Capacity, ChildState, OwnRow, Scoreboard};
 
@@ -125,11 +126,32 @@ fn a_large_board_costs_what_its_children_cost() {
 #[test]
 fn a_header_that_lies_leads_nowhere() {
     let (board, rows, _heard) = board(2, 1);
-    board.header().rows_used.store(u32::MAX, std::sync::atomic::Ordering::Relaxed);
+    board.header().rows_used.store(u32::MAX, Relaxed);
     assert_eq!(board.facts().len(), 1);
     board.watch_spare(u32::MAX);
     rows[0].ring_if_short();
     assert_eq!(rows[0].fewest_connections_elsewhere(), None);
     board.clear(7);
     board.claim(7, 1, 1);
+}
+
+#[test]
+fn a_child_that_begins_its_row_while_the_parent_clears_others_is_seen() {
+    let board = Arc::new(Scoreboard::new(8, 64).unwrap());
+    board.claim(5, 0, 1);
+    let over = Arc::new(AtomicBool::new(false));
+    let (child, stop) = (Arc::clone(&board), Arc::clone(&over));
+    let begins = std::thread::spawn(move || {
+        while !stop.load(Relaxed) {
+            child.claim(5, 2, 1);
+        }
+    });
+    for _ in 0..50_000 {
+        board.claim(0, 1, 1);
+        board.clear(0);
+        let seen: Vec<usize> = board.facts().iter().map(|facts| facts.child).collect();
+        assert_eq!(seen, [5]);
+    }
+    over.store(true, Relaxed);
+    begins.join().unwrap();
 }

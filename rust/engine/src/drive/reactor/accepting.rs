@@ -1,0 +1,161 @@
+//! When the reactor accepts, and what it does when it is full; the rules that both drivers share are in `drive/accept.rs`.
+
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::super::Context;
+use super::super::accept::{
+    AFTER_LONGEST, EXHAUSTED_REST, FORK, FORKS, LONGEST, after_looking_away, idle_enough, look_away,
+};
+use super::super::duty::{Duty, Word};
+use super::super::surplus::Idle;
+use super::super::wire::Wire;
+use super::{FIRST_LISTENER, Place, Reactor, kept_until};
+use crate::log::Level;
+use crate::net::Accepted;
+
+/// Whether new connections are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepting {
+    /// Nobody waits, as far as is known.
+    Idle,
+    /// Somebody may wait.
+    Pending,
+    /// Somebody waits, and a less loaded child goes first until then; after that so many are accepted at once.
+    LookingAway(Instant, usize),
+    /// Somebody waits, and there are requests for all threads here: others go first until then, or until there are not.
+    Crowded { since: Instant, until: Instant },
+    /// There is no room before then: descriptors are exhausted, or no idle connection may be given up yet.
+    Resting(Instant),
+    /// As many connections are open as may be, and none of them is idle.
+    Full,
+    /// It is not the child's duty now.
+    Shut,
+}
+
+impl Reactor {
+    pub(super) fn accept(&mut self, now: Instant, context: &Context) {
+        let mut at_once = 0;
+        let mut crowded_since = None;
+        match self.accepting {
+            Accepting::Pending => {}
+            Accepting::LookingAway(until, then) if until <= now => at_once = then,
+            Accepting::Crowded { .. } if context.row.idle() > 0 => {}
+            Accepting::Crowded { since, until } if until <= now => {
+                if context.row.others_have_idle() && now < since + FORKS {
+                    self.accepting = Accepting::Crowded { since, until: now + LONGEST };
+                    return;
+                }
+                crowded_since = Some(since);
+                at_once = AFTER_LONGEST;
+            }
+            Accepting::Resting(until) if until <= now => {}
+            Accepting::Idle
+            | Accepting::LookingAway(..)
+            | Accepting::Crowded { .. }
+            | Accepting::Resting(_)
+            | Accepting::Full
+            | Accepting::Shut => return,
+        }
+        // Whether the clients accepted now bring requests is seen in the next turn; others may be needed for those.
+        let mut in_this_turn = context.row.idle().max(at_once).max(1);
+        self.accepting = loop {
+            if in_this_turn == 0 && self.duty != Duty::Sweeping {
+                break Accepting::Pending;
+            }
+            in_this_turn = in_this_turn.saturating_sub(1);
+            let fewest = || context.row.fewest_connections_elsewhere();
+            if self.duty == Duty::Sweeping {
+                // Nobody is left to others: they leave, too.
+            } else if at_once > 0 {
+                at_once -= 1;
+            } else if context.row.idle() == 0 && context.row.others_accept() {
+                let wait = if crowded_since.is_some() { LONGEST } else { FORK };
+                break Accepting::Crowded { since: crowded_since.unwrap_or(now), until: now + wait };
+            } else if let Some(wait) = look_away(context.row.connections(), fewest) {
+                break Accepting::LookingAway(now + wait, after_looking_away(wait));
+            }
+            if self.places.len() >= context.open_connections {
+                context.row.ring_if_short();
+                if !self.listeners.somebody_waits() {
+                    break self.nobody_waits(context);
+                }
+                if let Err(later) = self.make_room(now, context) {
+                    break later;
+                }
+            }
+            match self.listeners.accept() {
+                Accepted::Client(socket, endpoints) => {
+                    let mut wire = Wire::new(socket, endpoints, context, now);
+                    self.duty.tell(&mut wire.connection, now);
+                    self.admit(wire, context);
+                }
+                Accepted::Closed if self.duty == Duty::Sweeping => break self.nobody_waits(context),
+                Accepted::Nobody => break self.nobody_waits(context),
+                Accepted::Lost => {}
+                Accepted::Exhausted(error) => {
+                    context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
+                    break Accepting::Resting(now + EXHAUSTED_REST);
+                }
+                // The server stops, and this child is about to hear of it.
+                Accepted::Closed => break Accepting::Resting(now + EXHAUSTED_REST),
+            }
+        };
+    }
+
+    /// A sweep ends when nobody waits.
+    pub(super) fn nobody_waits(&self, context: &Context) -> Accepting {
+        if self.duty == Duty::Sweeping {
+            context.orders.take(Word::Swept, &context.row);
+        }
+        Accepting::Idle
+    }
+
+    /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
+    /// possible.
+    fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
+        let keep_alive = context.protocol.timeouts.keep_alive;
+        // What was found at an earlier look may be over: then look once more.
+        for _ in 0..2 {
+            while let Some(idle) = self.surplus.next() {
+                let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
+                let wire = place.and_then(|place| place.wire.as_mut());
+                let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
+                if let Some(later) = idle_enough(idle.until, keep_alive).filter(|later| *later > now) {
+                    self.surplus.put_back(idle);
+                    return Err(Accepting::Resting(later));
+                }
+                let verdict = wire.give_up(now, &mut self.scratch, context);
+                self.act(idle.index, verdict, now, context);
+                if self.places.len() < context.open_connections {
+                    return Ok(());
+                }
+            }
+            self.surplus.find(self.places.iter().filter_map(|(index, place)| {
+                let until = kept_until(place.wire.as_deref()?)?;
+                Some(Idle { index, serial: place.serial, until })
+            }));
+        }
+        Err(Accepting::Full)
+    }
+
+    fn admit(&mut self, wire: Wire, context: &Context) {
+        let fd = wire.socket.as_raw_fd();
+        self.serial += 1;
+        let place =
+            Place { wire: Some(Box::new(wire)), fd, told: None, sends: false, scheduled: None, serial: self.serial };
+        context.row.accepted();
+        context.wear.accepted();
+        let index = self.places.insert(place);
+        let token = Token(FIRST_LISTENER + self.listeners.count() + index);
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE) {
+            context.error_log.line(Level::Error, &format!("cannot poll a connection: {error}"));
+            self.close(index, context);
+            return;
+        }
+        self.rest(index, context);
+    }
+}
