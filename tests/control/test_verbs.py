@@ -134,10 +134,13 @@ def test_reload(serve: Serve, site: Path, control: Path) -> None:
     assert (load.lost, load.raced) == ([], [])
 
 
-def test_reload_of_a_child_that_crashes_at_its_first_request(serve: Serve, site: Path, control: Path) -> None:
+@pytest.mark.parametrize(("clients", "how"), [(3, {"stay": 3}), (2, {"pace": 0.005})])
+def test_reload_of_a_child_that_crashes_at_its_first_request(
+    serve: Serve, site: Path, control: Path, clients: int, how: dict[str, Any]
+) -> None:
     server = serve()
-    # As many clients as there are children, and on new connections again and again: one of them finds the newcomer.
-    with Load(server, 3, stay=3) as load:
+    # New connections again and again, of which one finds the newcomer; or kept ones, for which others make way.
+    with Load(server, clients, **how) as load:
         until(lambda: load.answered > 50, "it is asked")
         (site / "counted.py").write_text("import os\ndef application(environ, start_response):\n    os._exit(7)\n")
         done = tell(control, "reload")

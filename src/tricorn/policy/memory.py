@@ -66,6 +66,8 @@ class Memory:
     """How many children sizing wants of the current generation; 0 before the first decision."""
     candidate: int | None = None
     """The generation that a reload is trying out: its template imports, then its canary must prove itself."""
+    answered: int | None = None
+    """How many requests the current generation had answered when the canary became ready; None before."""
     settled: int = 1
     """The newest generation that was either promoted or given up; only a newer one is a reload."""
     importing_in_children: frozenset[int] = frozenset()

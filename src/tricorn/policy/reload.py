@@ -1,7 +1,7 @@
 """The trial of a new generation: its template imports, its first child (the canary) proves itself, then it is promoted.
 
 Any failure before that gives the candidate up and changes nothing. Ready is not proof enough: the canary has to answer a
-request, or to stand for a moment when there is none. Reloads that are asked for during a trial wait until it has ended
+request, or to stand for a moment when there is none; if there are, but none for it, the others rest for a moment. Reloads that are asked for during a trial wait until it has ended
 (or is seen to hang in its import), and then only the newest is tried: a storm of them costs no more than two.
 """
 
@@ -28,6 +28,8 @@ from tricorn.policy.respawn import Respawn
 
 STANDS: Final = 1.0
 """Seconds that a canary without work has to be ready."""
+WAY: Final = 0.8
+"""Seconds that the others make way for a canary that nobody asks; they are recalled before they are taken for surplus."""
 PROVEN: Final = 10.0
 """Seconds after which a canary that still works on its first requests is believed."""
 HANGS: Final = 10.0
@@ -51,7 +53,9 @@ def try_out(memory: Memory, census: Census) -> tuple[Memory, list[Order], float 
         return memory, [*orders, *more], look
     canaries = [child for child in census.children if child.generation == candidate and not child.killed]
     ready = [child for child in canaries if child.state is ChildState.READY]
-    if any(_is_proven(child, census.now) for child in ready):
+    if ready and memory.answered is None:
+        memory = replace(memory, answered=_answered(memory, census))
+    if any(_is_proven(child, memory, census) for child in ready):
         memory, orders = _promote(memory, census, candidate)
         return memory, orders, None
     if ready:
@@ -70,9 +74,30 @@ def _hangs(template: Template, candidate: int, now: float) -> bool:
     return template.generation == candidate and importing and now >= template.since + HANGS
 
 
-def _is_proven(canary: Child, now: float) -> bool:
-    unharmed = canary.requests > 0 or (canary.taken == 0 and now >= canary.since + STANDS)
-    return canary.silent_since is None and (unharmed or now >= canary.since + PROVEN)
+def _is_proven(canary: Child, memory: Memory, census: Census) -> bool:
+    stood = census.now - canary.since
+    nobody_asks = canary.taken == 0 and _answered(memory, census) == memory.answered
+    unharmed = canary.requests > 0 or (nobody_asks and stood >= STANDS)
+    return canary.silent_since is None and (unharmed or stood >= PROVEN)
+
+
+def makes_way(memory: Memory, census: Census) -> bool:
+    """Whether everybody is to rest for a moment, so that the next client comes to the canary.
+
+    Clients ask, but not the canary: they keep their connections to the children that they have, or there are so many of
+    those that its turn never comes.
+    """
+    for canary in census.children:
+        if canary.generation == memory.candidate and canary.state is ChildState.READY and not canary.killed:
+            stood = census.now - canary.since
+            asked = canary.requests > 0 or canary.taken > 0
+            return STANDS <= stood < STANDS + WAY and not asked and _answered(memory, census) != memory.answered
+    return False
+
+
+def _answered(memory: Memory, census: Census) -> int:
+    """The requests that the children of the current generation have answered; who is gone counts no more."""
+    return sum(child.requests for child in census.children if child.generation == memory.current)
 
 
 def _promote(memory: Memory, census: Census, candidate: int) -> tuple[Memory, list[Order]]:
@@ -83,6 +108,7 @@ def _promote(memory: Memory, census: Census, candidate: int) -> tuple[Memory, li
         memory,
         current=candidate,
         candidate=None,
+        answered=None,
         settled=candidate,
         target=min(max(children, band.start), band.most),
         importing_in_children=memory.importing_in_children & {candidate},
@@ -113,7 +139,8 @@ def give_up(memory: Memory, census: Census, reason: str, code: int) -> tuple[Mem
         if child.generation == candidate and child.state is not ChildState.DRAINING and not child.killed
     ]
     deferred = memory.importing_in_children - {candidate}
-    return replace(memory, candidate=None, settled=candidate, importing_in_children=deferred), orders
+    memory = replace(memory, candidate=None, answered=None, settled=candidate, importing_in_children=deferred)
+    return memory, orders
 
 
 def start_template(memory: Memory, census: Census, generation: int) -> Order:

@@ -17,9 +17,9 @@ from tricorn.policy.counts import after
 from tricorn.policy.filling import fill
 from tricorn.policy.memory import Decision, Memory
 from tricorn.policy.orders import BackOff, Order
-from tricorn.policy.reload import give_up, start_template, try_out
-from tricorn.policy.sizing import size
-from tricorn.policy.wear import replace_worn
+from tricorn.policy.reload import give_up, makes_way, start_template, try_out
+from tricorn.policy.sizing import Sized, size
+from tricorn.policy.wear import Worn, replace_worn
 
 
 def decide(memory: Memory, census: Census) -> Decision:
@@ -35,9 +35,13 @@ def decide(memory: Memory, census: Census) -> Decision:
     memory, more = keep_template(memory, census)
     orders += more
     rolling = any(child.generation < memory.current and not child.killed for child in census.children)
-    sized = size(memory, census, may_shrink=not rolling and memory.replacing is None)
-    worn = replace_worn(sized.memory, census)
-    filled = fill(worn.memory, after(census, worn.orders), extra=worn.extra, why=sized.why)
+    if makes_way(memory, census):
+        sized, worn = Sized(memory), Worn(memory)
+        filled = fill(memory, census, extra=-memory.target, why="the next client is to ask the new generation")
+    else:
+        sized = size(memory, census, may_shrink=not rolling and memory.replacing is None)
+        worn = replace_worn(sized.memory, census)
+        filled = fill(worn.memory, after(census, worn.orders), extra=worn.extra, why=sized.why)
     orders += [*sized.orders, *worn.orders, *filled.orders]
     orders += overdue.kills(census, besides=orders)
     moments = (look, sized.deadline, worn.deadline, filled.deadline)

@@ -11,7 +11,7 @@ from tests.unit.policy.facts import ELASTIC, census, child, shape, template
 from tricorn.policy.census import Band, Census, Child, ChildExit, ChildState, MemoryFacts
 from tricorn.policy.lifecycle import decide
 from tricorn.policy.memory import Memory, Phase
-from tricorn.policy.orders import DropTemplate, ReloadDone, ReloadFailed, Retire
+from tricorn.policy.orders import DropTemplate, Recall, ReloadDone, ReloadFailed, Rest, Retire
 
 READY, DRAINING = ChildState.READY, ChildState.DRAINING
 TRIAL = Memory(phase=Phase.SERVING, target=2, candidate=2)
@@ -67,3 +67,25 @@ def test_without_room_for_both_the_old_one_goes_first_but_never_the_last() -> No
     assert decide(memory, facts).orders == (
         Retire(1, 0, "replaced by a reload; there is no room for its successor beside it"),
     )
+
+
+def test_when_clients_ask_all_but_the_canary_the_others_rest_until_it_is_asked() -> None:
+    old = (child(0, requests=5), child(1, requests=5), template(), template(gen=2))
+    begun = decide(TRIAL, census(*old, child(0, gen=2, since=1.0), wanted=2))
+    assert begun.orders == ()
+    asked = (child(0, requests=9), child(1, requests=5), template(), template(gen=2))
+    waits = decide(begun.memory, census(*asked, child(0, gen=2, since=1.0), wanted=2, now=1.9))
+    assert waits.orders == (), "it has not stood for a second yet"
+    way = decide(begun.memory, census(*asked, child(0, gen=2, since=1.0), wanted=2, now=2.1))
+    assert {type(order) for order in way.orders} == {Rest}
+    assert len(way.orders) == 2
+    resting = (child(0, ChildState.RESTING, since=2.1, requests=9), child(1, ChildState.RESTING, since=2.1, requests=5))
+    templates = (template(), template(gen=2))
+    done = decide(way.memory, census(*resting, *templates, child(0, gen=2, since=1.0, requests=1), wanted=2, now=2.2))
+    assert ReloadDone(2) in done.orders
+    gone = ChildExit(0, 2, ChildState.READY, reason="exit code 7")
+    back = decide(way.memory, census(*resting, *templates, gone, wanted=2, now=2.2))
+    assert [order for order in back.orders if isinstance(order, ReloadFailed)]
+    assert len([order for order in back.orders if isinstance(order, Recall)]) == 2
+    late = decide(way.memory, census(*resting, *templates, child(0, gen=2, since=1.0), wanted=2, now=2.9))
+    assert len([order for order in late.orders if isinstance(order, Recall)]) == 2, "nobody came: they serve again"
