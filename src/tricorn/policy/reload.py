@@ -76,7 +76,7 @@ def _hangs(template: Template, candidate: int, now: float) -> bool:
 
 def _is_proven(canary: Child, memory: Memory, census: Census) -> bool:
     stood = census.now - canary.since
-    nobody_asks = canary.taken == 0 and _answered(memory, census) == memory.answered
+    nobody_asks = canary.taken == 0 and not _others_answer(memory, census)
     unharmed = canary.requests > 0 or (nobody_asks and stood >= STANDS)
     return canary.silent_since is None and (unharmed or stood >= PROVEN)
 
@@ -91,8 +91,13 @@ def makes_way(memory: Memory, census: Census) -> bool:
         if canary.generation == memory.candidate and canary.state is ChildState.READY and not canary.killed:
             stood = census.now - canary.since
             asked = canary.requests > 0 or canary.taken > 0
-            return STANDS <= stood < STANDS + WAY and not asked and _answered(memory, census) != memory.answered
+            return STANDS <= stood < STANDS + WAY and not asked and _others_answer(memory, census)
     return False
+
+
+def _others_answer(memory: Memory, census: Census) -> bool:
+    """Whether clients have been answered by the current generation since the canary became ready."""
+    return memory.answered is not None and _answered(memory, census) > memory.answered
 
 
 def _answered(memory: Memory, census: Census) -> int:
