@@ -111,7 +111,7 @@ def elastic(draw: st.DrawFn) -> Band:
 
 
 @given(elastic(), st.lists(st.integers(0, 150), min_size=1, max_size=3), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_it_converges_into_the_band_for_any_load_and_then_rests(band: Band, loads: list[int], packed: bool) -> None:
     simulation = Simulation(band, packed=packed)
     world = simulation.world
@@ -132,7 +132,7 @@ def test_it_converges_into_the_band_for_any_load_and_then_rests(band: Band, load
 
 
 @given(elastic(), st.floats(0.1, 30.0), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_load_that_alternates_within_the_band_causes_nothing(band: Band, period: float, packed: bool) -> None:
     simulation = Simulation(band, packed=packed)
     base = band.start * band.unit
@@ -144,7 +144,7 @@ def test_a_load_that_alternates_within_the_band_causes_nothing(band: Band, perio
 
 
 @given(elastic(), st.floats(2.0, 60.0), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_load_that_swings_across_the_band_is_not_forked_and_killed_after(
     band: Band, period: float, packed: bool
 ) -> None:
