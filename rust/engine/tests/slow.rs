@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::timeouts::{Rate, Timeouts};
-use serving::{Kind, Server, Shape, both, wait_until};
+use serving::{Kind, PATIENCE, Server, Shape, both, wait_until};
 
 const ALLOWED: Duration = Duration::from_millis(300);
 
@@ -105,6 +105,39 @@ fn a_body_that_keeps_the_rate_may_take_its_time_and_no_other() {
         let answer = send_slowly(&server, 500, 1);
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         server.stop();
+    });
+}
+
+/// Sends as fast as the server takes it, until it takes no more, and gives the answer.
+fn send_without_end(server: &Server) -> String {
+    let mut stream = server.connect();
+    stream.write_all(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    // Chunks of one byte: much to receive, and little to hold.
+    let piece = b"1\r\nx\r\n".repeat(10_000);
+    let until = Instant::now() + PATIENCE;
+    let mut answer = Vec::new();
+    thread::scope(|scope| {
+        let mut sending = &stream;
+        scope.spawn(move || while Instant::now() < until && sending.write_all(&piece).is_ok() {});
+        let mut reading = &stream;
+        // A reset after the answer is as good as an end.
+        let _ = reading.read_to_end(&mut answer);
+        // Whether there was an answer or not: no more is sent.
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    });
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_body_that_comes_faster_than_it_is_read_is_ended_by_the_maximum_and_by_a_fixed_time() {
+    both(|kind| {
+        let within = Rate { maximum: Some(2 * ALLOWED), ..Rate::at_least(1000, ALLOWED) };
+        for body in [within, Rate::fixed(ALLOWED)] {
+            let server = serving(kind, Timeouts { body, ..Timeouts::default() });
+            let answer = send_without_end(&server);
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{kind:?} {body:?}: {answer}");
+            server.stop();
+        }
     });
 }
 

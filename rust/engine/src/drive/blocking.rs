@@ -381,7 +381,10 @@ impl Lane<'_> {
                     wire.readable = true;
                     // It was there already: under load the next one is likely to be, too.
                     self.optimistic = stage == Stage::KeepAlive && now - began < Duration::from_micros(2);
-                    continue;
+                    // A socket that is always ready does not make its time endless.
+                    if deadline.is_none_or(|deadline| now < deadline) {
+                        continue;
+                    }
                 }
                 Waited::Wanted if wire.give_up(now, &mut self.scratch, context) == Verdict::Close => break,
                 Waited::Wanted => continue,

@@ -119,12 +119,17 @@ impl Wire {
 
     /// Moves the wire as far as it goes without waiting and without the application.
     pub(super) fn proceed(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        match self.connection.stage() {
+        let verdict = match self.connection.stage() {
             Stage::Write => self.settle(now, scratch, context),
             Stage::Linger => self.throw_away(now, scratch),
             Stage::Handshake | Stage::Head | Stage::Body | Stage::KeepAlive | Stage::Queued | Stage::Handler => {
                 self.receive(now, scratch, context)
             }
+        };
+        match verdict {
+            // A client that is faster than we are never lets its wire rest, and is not waited for: it has deadlines, too.
+            Verdict::Again => self.act_on_time(Verdict::Again, now, scratch, context),
+            Verdict::Request | Verdict::Wait | Verdict::Close => verdict,
         }
     }
 
@@ -411,8 +416,13 @@ impl Wire {
             Stage::Write => self.look_at_reader(now),
             Stage::Handshake | Stage::Queued | Stage::Handler | Stage::Linger => {}
         }
+        self.act_on_time(Verdict::Wait, now, scratch, context)
+    }
+
+    /// Acts on the deadline if it has come; `otherwise`, if not.
+    fn act_on_time(&mut self, otherwise: Verdict, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         match self.connection.expire(now) {
-            Expired::NotYet => Verdict::Wait,
+            Expired::NotYet => otherwise,
             Expired::Reject(reject) => self.refuse(&reject, now, scratch, context),
             Expired::Close => Verdict::Close,
         }
