@@ -20,7 +20,7 @@ from tricorn.testing import Server
 T = TypeVar("T")
 
 
-def ask(server: Server, path: str, timeout: float = 15.0) -> str:
+def ask(server: Server, path: str, timeout: float = 30.0) -> str:
     """The body of the answer, over a connection of its own."""
     connection = http.client.HTTPConnection(*server.address, timeout=timeout)
     try:
@@ -33,14 +33,14 @@ def ask(server: Server, path: str, timeout: float = 15.0) -> str:
 def ask_unix(path: Path, target: str) -> str:
     """As `ask`, over a Unix socket."""
     with socket.socket(socket.AF_UNIX) as end:
-        end.settimeout(15)
+        end.settimeout(30)
         end.connect(str(path))
         end.sendall(f"GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
         received = b"".join(iter(lambda: end.recv(65536), b""))
     return received.partition(b"\r\n\r\n")[2].decode()
 
 
-def until(condition: Callable[[], T], what: str, timeout: float = 15.0) -> T:
+def until(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
     """Wait for the condition, and give what it gave."""
     deadline = time.monotonic() + timeout
     while not (outcome := condition()):
@@ -76,7 +76,7 @@ class Told:
         return self.document["data"]
 
 
-def tell(control: Path, *words: str, timeout: float = 40.0) -> Told:
+def tell(control: Path, *words: str, timeout: float = 60.0) -> Told:
     """A verb and its options on the command line, for the server at the control socket."""
     command = [sys.executable, "-m", "tricorn", *words, "--socket", str(control)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
@@ -86,7 +86,7 @@ def tell(control: Path, *words: str, timeout: float = 40.0) -> Told:
 def status(control: Path) -> Mapping[str, Any]:
     """The server's status, without starting a process for it."""
     with Conversation(control) as conversation:
-        done = conversation.ask(Request(Verb.STATUS), lambda _: None, time.monotonic() + 15)
+        done = conversation.ask(Request(Verb.STATUS), lambda _: None, time.monotonic() + 30)
     assert done is not None
     assert done.outcome.code == 0, done
     return done.data

@@ -29,7 +29,7 @@ class Held:
 
     def fill(self, units: int, path: str = "/hold") -> None:
         """Send one after the other until so many are in the application; one that waits elsewhere is not waited for."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (seen := len(self.begun())) < units:
             assert time.monotonic() < deadline, f"{seen} of {units} units were taken by {len(self._threads)} requests"
             self.add(1, path)
@@ -46,7 +46,7 @@ class Held:
         """Open the gate; the answers of all."""
         (self._site / "gate").touch()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
         return self.answers
 
     def begun(self) -> list[tuple[float, int]]:

@@ -28,7 +28,7 @@ from typing import Self
 
 from tricorn.testing import Server
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds without an answer after which a request is lost."""
 PROMPT = 0.1
 """Seconds of silence below which no kept connection may be closed: `IDLE_ENOUGH` of the engine."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds without any progress after which a test has failed."""
 
 

@@ -41,11 +41,11 @@ class Log:
         with self._changed:
             return len(self._lines)
 
-    def wait_for(self, text: str, *, timeout: float = 10.0, after: int = 0) -> str:
+    def wait_for(self, text: str, *, timeout: float = 30.0, after: int = 0) -> str:
         """Wait for a line that contains `text`, among those after the first `after`; give it. Raises NotLoggedError."""
         return self._wait(lambda line: text in line, repr(text), timeout, after)
 
-    def wait_for_match(self, pattern: str, *, timeout: float = 10.0, after: int = 0) -> re.Match[str]:
+    def wait_for_match(self, pattern: str, *, timeout: float = 30.0, after: int = 0) -> re.Match[str]:
         """Wait for a line in which the regular expression `pattern` is found; give the match. Raises NotLoggedError."""
         compiled = re.compile(pattern)
         line = self._wait(lambda line: compiled.search(line) is not None, f"/{pattern}/", timeout, after)
@@ -54,7 +54,7 @@ class Log:
             raise NotLoggedError(pattern)
         return match
 
-    def wait_for_end(self, timeout: float = 10.0) -> None:
+    def wait_for_end(self, timeout: float = 30.0) -> None:
         """Wait until every process that could write to this stream is gone. Raises NotLoggedError."""
         self._reader.join(timeout)
         if self._reader.is_alive():

@@ -20,8 +20,8 @@ from tricorn.testing.log import Log, NotLoggedError
 from tricorn.testing.processes import MARK, Process, connections_to, processes_of
 
 _ADDRESS = r" serves .*\bhttp://(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>\d+)"
-_SETTLE = 5.0
-"""Seconds that descriptors and processes get to disappear before they count as left behind."""
+_DIES = 15.0
+"""Seconds that a killed process may take to be gone."""
 
 
 class StartFailedError(AssertionError):
@@ -40,6 +40,9 @@ class Server:
     would configure the server (`TRICORN_…`, `PORT`, `WEB_CONCURRENCY`) are not inherited. `directory` is the working
     directory of the server. Temporary files of the server go to `temporary`, which must be empty at its end.
 
+    The timeouts only bound how long a failure takes, and are generous for that: `settle_timeout` is how long descriptors
+    and processes may take to disappear before they count as left behind.
+
     Leaving the context stops the server gracefully and raises LeftoverError if something stayed behind, unless the
     test itself failed: then its own failure is the one to read.
     """
@@ -52,8 +55,9 @@ class Server:
         options: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         directory: str | os.PathLike[str] | None = None,
-        start_timeout: float = 30.0,
-        stop_timeout: float = 20.0,
+        start_timeout: float = 60.0,
+        stop_timeout: float = 40.0,
+        settle_timeout: float = 15.0,
     ) -> None:
         self.application = application
         self.mpm = mpm
@@ -67,6 +71,7 @@ class Server:
         self._directory = directory
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
+        self._settle_timeout = settle_timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Log | None = None
         self._output: Log | None = None
@@ -183,7 +188,7 @@ class Server:
         """End every process of the server at once, and wait until they are gone."""
         if self._process is None:
             return
-        deadline = time.monotonic() + _SETTLE
+        deadline = time.monotonic() + _DIES
         while alive := self.processes():
             for process in reversed(alive):
                 with contextlib.suppress(ProcessLookupError):
@@ -208,7 +213,7 @@ class Server:
                 if target in connections or (target.startswith(str(self.temporary)) and target.endswith(" (deleted)"))
             ]
 
-        _expect_nothing(still_held, "descriptors left open", self.log)
+        self._expect_nothing(still_held, "descriptors left open")
 
     def check_leftovers(self) -> None:
         """After the end: raise LeftoverError if a process or a temporary file of the run is still there."""
@@ -216,8 +221,8 @@ class Server:
         def none_alive() -> list[str]:
             return [f"process {process.pid}, child of {process.parent}" for process in self.processes()]
 
-        _expect_nothing(none_alive, "processes left running", self.log)
-        _expect_nothing(lambda: [str(path) for path in self.temporary.rglob("*")], "temporary files left", self.log)
+        self._expect_nothing(none_alive, "processes left running")
+        self._expect_nothing(lambda: [str(path) for path in self.temporary.rglob("*")], "temporary files left")
 
     def __enter__(self) -> Self:
         try:
@@ -247,10 +252,9 @@ class Server:
         self.kill()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
-
-def _expect_nothing(look: Callable[[], list[str]], what: str, log: Log) -> None:
-    deadline = time.monotonic() + _SETTLE
-    while found := look():
-        if time.monotonic() > deadline:
-            raise LeftoverError(f"{what}:\n" + "\n".join(found) + f"\nThe log holds:\n{log.text()}")
-        time.sleep(0.02)  # the system gives no event for "a process of another session holds nothing any more"
+    def _expect_nothing(self, look: Callable[[], list[str]], what: str) -> None:
+        deadline = time.monotonic() + self._settle_timeout
+        while found := look():
+            if time.monotonic() > deadline:
+                raise LeftoverError(f"{what}:\n" + "\n".join(found) + f"\nThe log holds:\n{self.log.text()}")
+            time.sleep(0.02)  # the system gives no event for "a process of another session holds nothing any more"

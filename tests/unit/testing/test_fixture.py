@@ -29,7 +29,7 @@ LEAVES = {
 def _server(directory: Path, source: str) -> Server:
     (directory / "leaving.py").write_text(HEAD + source)
     directory.chmod(0o755)
-    return Server("leaving", options=["--workers=1"], directory=directory, stop_timeout=15)
+    return Server("leaving", options=["--workers=1"], directory=directory, settle_timeout=1)
 
 
 def test_a_server_that_is_left_in_order_raises_nothing(tmp_path: Path) -> None:
