@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import resource
 from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -18,6 +20,7 @@ SMALL = {
 }
 HOLDS = {"prefork": 1, "worker": 2, "event": 2}
 ONE_THREAD = {**SMALL, "event": ("--workers=1", "--threads-per-child=1")}
+MANY = {**SMALL, "event": ("--workers=1", "--threads-per-child=2")}
 PATIENT = ("--keep-alive-timeout=60",)
 SOON = 3.0
 """Seconds: far below the keep-alive timeout, far above the tenth of a second for which an idle client is left alone."""
@@ -49,6 +52,18 @@ def test_nobody_is_given_up_without_need_or_in_the_middle_of_something(start: St
             client.send(b"Host: a\r\n\r\n")
             assert client.response().body == b"GET late "
         assert newcomer.response().body == b"Hello"
+
+
+def test_idle_connections_make_room_when_descriptors_are_exhausted(start: Start, mpm: str) -> None:
+    server = start(Serving("plain.py:application", options=PATIENT, capacity=MANY))
+    (child,) = server.child_pids()
+    few = len(list(Path(f"/proc/{child}/fd").iterdir())) + 10
+    resource.prlimit(child, resource.RLIMIT_NOFILE, (few, few))
+    with ExitStack() as stack:
+        for _ in range(20):
+            began = monotonic()
+            assert stack.enter_context(Client(server.address)).get("/").body == b"Hello"
+            assert monotonic() - began < SOON
 
 
 def test_more_than_may_wait_are_refused_with_a_time_to_come_back(start: Start, mpm: str) -> None:

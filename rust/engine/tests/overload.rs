@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use engine::drive::QueueBounds;
 use engine::timeouts::Timeouts;
-use serving::{Kind, Server, Shape, get, read_answer, wait_until};
+use serving::{Kind, PATIENCE, Server, Shape, get, read_answer, wait_until};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -191,6 +191,35 @@ fn many_newcomers_at_a_full_child_are_all_served() {
         .collect();
     assert_eq!(server.facts().connections, 3);
     drop(kept);
+    server.stop();
+}
+
+#[test]
+fn a_full_child_of_clients_that_go_on_asking_has_room_for_another_after_a_while() {
+    let server = small();
+    let mut newcomer = std::thread::scope(|scope| {
+        let mut busy: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
+        for stream in &mut busy {
+            assert!(get(stream, "/").ends_with("Hello, world!"));
+        }
+        let mut newcomer = server.connect();
+        newcomer.write_all(REQUEST).unwrap();
+        wait_until("the newcomer", || server.somebody_waits());
+        for mut stream in busy {
+            let until = Instant::now() + PATIENCE;
+            scope.spawn(move || {
+                while !get(&mut stream, "/").contains("Connection: close") {
+                    assert!(Instant::now() < until, "nobody made way");
+                }
+            });
+        }
+        // One after the other is told to make way, so that all end.
+        let others: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+        assert!(read_answer(&mut newcomer).ends_with("Hello, world!"));
+        drop(others);
+        newcomer
+    });
+    assert!(get(&mut newcomer, "/").ends_with("Hello, world!"));
     server.stop();
 }
 

@@ -19,12 +19,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::wire::Wire;
+
 /// How long accepting rests when descriptors are exhausted.
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
 
 /// How long a kept-alive connection must have been silent before it may be given up for somebody who waits. A client that
 /// goes on asking has its next request on the way by then, and would lose it.
 pub(super) const IDLE_ENOUGH: Duration = Duration::from_millis(100);
+
+/// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits
+/// for whom there is no room: a client that always has a next request would otherwise keep its place for ever, and the
+/// other would wait for ever.
+const GIVES_WAY_EVERY: u32 = 16;
+/// The same for a connection on which the next request has come already, and would have to be sent again.
+const GIVES_WAY_EVERY_AHEAD: u32 = 64;
 
 const STEP: Duration = Duration::from_micros(500);
 pub(super) const LONGEST: Duration = Duration::from_millis(5);
@@ -46,6 +55,13 @@ pub(super) fn after_looking_away(wait: Duration) -> usize {
 /// From when on a connection that is kept alive until `until` may be given up for somebody else; None is at once.
 pub(super) fn idle_enough(until: Instant, keep_alive: Duration) -> Option<Instant> {
     until.checked_sub(keep_alive)?.checked_add(IDLE_ENOUGH)
+}
+
+/// Whether `wire`, which has a request, has had its turn and ends with the answer, if another client `waits`.
+pub(super) fn gives_way(wire: &Wire, waits: impl FnOnce() -> bool) -> bool {
+    let requests = wire.connection.requests();
+    let ahead = || wire.connection.has_next() || wire.socket.has_something();
+    requests % GIVES_WAY_EVERY == 0 && waits() && (requests % GIVES_WAY_EVERY_AHEAD == 0 || !ahead())
 }
 
 /// How long a child with `own` open connections leaves new ones to a child with `fewest`, which is asked for only if it

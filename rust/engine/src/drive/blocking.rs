@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, idle_enough, look_away};
+use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, gives_way, idle_enough, look_away};
 use super::duty::{Duty, Word};
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor, Worn};
@@ -20,12 +20,6 @@ use crate::connection::Stage;
 use crate::net::Gate;
 use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
 use crate::scoreboard::Capacity;
-
-/// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits:
-/// a client that always has a next request would otherwise keep its thread for ever, and the other would wait for ever.
-const GIVES_WAY_EVERY: u32 = 16;
-/// The same for a connection on which the next request has come already, and would have to be sent again.
-const GIVES_WAY_EVERY_AHEAD: u32 = 64;
 
 /// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
 /// request is always there already would otherwise keep the only thread of a child from hearing its parent.
@@ -410,12 +404,6 @@ impl Lane<'_> {
         driver.listeners.somebody_waits()
     }
 
-    /// Whether `wire` has had its turn, and another client waits.
-    fn gives_way(&self, wire: &Wire) -> bool {
-        let ahead = || wire.connection.has_next() || wire.socket.has_something();
-        self.somebody_waits() && (wire.connection.requests() % GIVES_WAY_EVERY_AHEAD == 0 || !ahead())
-    }
-
     /// Lets the application answer the complete request of `wire`.
     fn answer(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
         let driver = self.driver;
@@ -424,7 +412,7 @@ impl Lane<'_> {
         self.look_up(now)?;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.entered();
-        if wire.connection.requests() % GIVES_WAY_EVERY == 0 && self.gives_way(wire) {
+        if gives_way(wire, || self.somebody_waits()) {
             wire.connection.retire(now);
         }
         wire.begin_answer(now, context);

@@ -21,6 +21,7 @@ use slab::Slab;
 use accepting::Accepting;
 
 use super::Context;
+use super::accept::gives_way;
 use super::duty::Duty;
 use super::ready::Away;
 use super::surplus::Surplus;
@@ -210,6 +211,9 @@ impl Reactor {
                 let Some(mut wire) = self.places.get_mut(index).and_then(|place| place.wire.take()) else {
                     return;
                 };
+                if self.accepting.lacks_room() && gives_way(&wire, || true) {
+                    wire.connection.retire(now);
+                }
                 wire.connection.enter_queue(now);
                 self.complete.push(Away { place: index, wire });
             }

@@ -28,12 +28,23 @@ pub(super) enum Accepting {
     LookingAway(Instant, usize),
     /// Somebody waits, and there are requests for all threads here: others go first until then, or until there are not.
     Crowded { since: Instant, until: Instant },
-    /// There is no room before then: descriptors are exhausted, or no idle connection may be given up yet.
+    /// There is no room before then: descriptors are exhausted and nobody is idle, or no idle connection may be given up
+    /// yet.
     Resting(Instant),
     /// As many connections are open as may be, and none of them is idle.
     Full,
     /// It is not the child's duty now.
     Shut,
+}
+
+impl Accepting {
+    /// Whether somebody waits for whom there is no room.
+    pub(super) fn lacks_room(self) -> bool {
+        match self {
+            Self::Resting(_) | Self::Full => true,
+            Self::Idle | Self::Pending | Self::LookingAway(..) | Self::Crowded { .. } | Self::Shut => false,
+        }
+    }
 }
 
 impl Reactor {
@@ -62,6 +73,7 @@ impl Reactor {
         }
         // Whether the clients accepted now bring requests is seen in the next turn; others may be needed for those.
         let mut in_this_turn = context.row.idle().max(at_once).max(1);
+        let mut tried_again = false;
         self.accepting = loop {
             if in_this_turn == 0 && self.duty != Duty::Sweeping {
                 break Accepting::Pending;
@@ -89,6 +101,7 @@ impl Reactor {
             }
             match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
+                    tried_again = false;
                     let mut wire = Wire::new(socket, endpoints, context, now);
                     self.duty.tell(&mut wire.connection, now);
                     self.admit(wire, context);
@@ -96,6 +109,8 @@ impl Reactor {
                 Accepted::Closed if self.duty == Duty::Sweeping => break self.nobody_waits(context),
                 Accepted::Nobody => break self.nobody_waits(context),
                 Accepted::Lost => {}
+                // Whoever is given up gives a descriptor back; it can be gone to somebody else at once.
+                Accepted::Exhausted(_) if !tried_again && self.make_room(now, context).is_ok() => tried_again = true,
                 Accepted::Exhausted(error) => {
                     context.error_log.client_line(|| format!("cannot accept for a moment: {error}"));
                     break Accepting::Resting(now + EXHAUSTED_REST);
@@ -118,6 +133,7 @@ impl Reactor {
     /// possible.
     fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
         let keep_alive = context.protocol.timeouts.keep_alive;
+        let open = self.places.len();
         // What was found at an earlier look may be over: then look once more.
         for _ in 0..2 {
             while let Some(idle) = self.surplus.next() {
@@ -130,7 +146,7 @@ impl Reactor {
                 }
                 let verdict = wire.give_up(now, &mut self.scratch, context);
                 self.act(idle.index, verdict, now, context);
-                if self.places.len() < context.open_connections {
+                if self.places.len() < open {
                     return Ok(());
                 }
             }
