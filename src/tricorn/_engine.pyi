@@ -71,6 +71,12 @@ class ChildRow:
     """Complete requests so far that were answered with 503: too many waited, or they had waited too long."""
     dropped: int
     """Complete requests so far whose clients had gone before a thread was free."""
+    broken_off: int
+    """Answers so far that were broken off because their clients did not take them and others needed the room or thread."""
+    held_memory: int
+    """Bytes of bodies and answers held in memory now."""
+    spooled: int
+    """Bytes of bodies and answers in temporary files now."""
     taken: int
     """Units (threads) that no further client can have now; at most as many as the child has.
 
@@ -117,6 +123,9 @@ class EngineSettings:
         request_memory: int,
         response_memory: int,
         response_limit: int,
+        buffer_memory_per_child: int,
+        spool_limit_per_child: int,
+        spool_limit: int,
         max_connections_per_child: int,
         max_requests_per_child: int,
         max_open_connections: int,
@@ -142,7 +151,8 @@ class EngineSettings:
 
         `max_open_connections`, `max_queued_requests` and `max_queue_time` (seconds, 0 is for ever) concern the reactor only.
         A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
-        while it waited is dropped. With `server_timing` answers have a Server-Timing field.
+        while it waited is dropped. `buffer_memory_per_child`, `spool_limit_per_child` and `spool_limit` bound what bodies and
+        answers take in all; the last one counts over all rows of the scoreboard. With `server_timing` answers have a Server-Timing field.
         """
 
 @final

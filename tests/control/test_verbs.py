@@ -29,12 +29,12 @@ CAPACITY_KEYS = {
 }
 CHILD_KEYS = {
     *("slot", "generation", "pid", "state", "taken", "units", "connections", "requests", "accepted", "queued"),
-    *("queue_time", "turned_away", "dropped"),
+    *("queue_time", "turned_away", "dropped", "broken_off", "held_memory", "spooled"),
     *("age", "pss", "uss", "rss", "stages"),
 }
 KEYS = {
     *("version", "pid", "uptime", "phase", "generation", "mpm", "application", "addresses", "capacity", "memory"),
-    *("reload", "children", "totals"),
+    *("holding", "reload", "children", "totals"),
 }
 
 Serve = Callable[..., Server]

@@ -49,6 +49,9 @@ pub(crate) struct ChildRow {
     queue_time: f64,
     turned_away: u64,
     dropped: u64,
+    broken_off: u64,
+    held_memory: u64,
+    spooled: u64,
     taken: u32,
     stages: Vec<&'static str>,
 }
@@ -68,6 +71,9 @@ impl From<engine::scoreboard::ChildFacts> for ChildRow {
             queue_time: facts.queue_time.as_secs_f64(),
             turned_away: facts.turned_away,
             dropped: facts.dropped,
+            broken_off: facts.broken_off,
+            held_memory: facts.held_memory,
+            spooled: facts.spooled,
             taken: facts.taken,
             stages: facts.stages,
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::connection::Protocol;
-use engine::drive::{Context, Orders, QueueBounds, Spool, Wear};
+use engine::drive::{Bounds, Budget, Context, Orders, QueueBounds, Readers, Spool, Wear};
 use engine::limits::Limits;
 use engine::log::{AccessLog, ErrorLog, Format, Level};
-use engine::scoreboard::OwnRow;
+use engine::scoreboard::{Holdings, OwnRow};
 use engine::timeouts::{Rate, Timeouts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -21,7 +21,11 @@ type Stage = (f64, Option<f64>, Option<u32>);
 #[pyclass(frozen, module = "tricorn._engine")]
 pub(crate) struct EngineSettings {
     protocol: Arc<Protocol>,
-    spool: Spool,
+    spool_directory: PathBuf,
+    request_memory: u64,
+    response_memory: u64,
+    response_limit: u64,
+    bounds: Bounds,
     open_connections: usize,
     queue: QueueBounds,
     server_timing: bool,
@@ -40,8 +44,8 @@ impl EngineSettings {
     #[new]
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, handshake_timeout, header_timeout, body_timeout, response_timeout,
-        keep_alive_timeout, spool_directory, request_memory, response_memory, response_limit, max_connections_per_child,
-        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header,
+        keep_alive_timeout, spool_directory, request_memory, response_memory, response_limit, buffer_memory_per_child,
+        spool_limit_per_child, spool_limit, max_connections_per_child, max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header,
         error_log_fd, log_level, log_name, access_log_fd, access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
@@ -60,6 +64,9 @@ impl EngineSettings {
         request_memory: u64,
         response_memory: u64,
         response_limit: u64,
+        buffer_memory_per_child: u64,
+        spool_limit_per_child: u64,
+        spool_limit: u64,
         max_connections_per_child: u64,
         max_requests_per_child: u64,
         max_open_connections: usize,
@@ -106,7 +113,11 @@ impl EngineSettings {
         let server = (!server_header.is_empty()).then(|| server_header.into_bytes().into_boxed_slice());
         Ok(Self {
             protocol: Arc::new(Protocol { limits, timeouts, server }),
-            spool: Spool { directory: spool_directory, request_memory, response_memory, response_limit },
+            spool_directory,
+            request_memory,
+            response_memory,
+            response_limit,
+            bounds: Bounds { memory: buffer_memory_per_child, spool: spool_limit_per_child, server_spool: spool_limit },
             open_connections: max_open_connections,
             queue: QueueBounds { requests: max_queued_requests, time: seconds("max_queue_time", max_queue_time)? },
             server_timing,
@@ -126,8 +137,9 @@ impl EngineSettings {
     /// What the threads of child `child` share. Starts the writer of the access log, so only after the last fork.
     pub(crate) fn context(&self, board: &Arc<engine::scoreboard::Scoreboard>, child: usize) -> PyResult<Context> {
         let spare_bell = self.spare_bell_fd.map(|fd| duplicate("spare_bell_fd", fd)).transpose()?;
-        let row = OwnRow::new(Arc::clone(board), child, spare_bell)
-            .ok_or_else(|| PyValueError::new_err(format!("child: the scoreboard has no row {child}")))?;
+        let no_row = || PyValueError::new_err(format!("child: the scoreboard has no row {child}"));
+        let row = OwnRow::new(Arc::clone(board), child, spare_bell).ok_or_else(no_row)?;
+        let holdings = Holdings::new(Arc::clone(board), child).ok_or_else(no_row)?;
         let error_log = ErrorLog::new(open("error_log_fd", self.error_log_fd)?, self.level, self.log_name.clone());
         let access_log = match &self.access_log {
             Some((fd, format)) => Some(AccessLog::new(open("access_log_fd", *fd)?, format.clone())?),
@@ -136,7 +148,14 @@ impl EngineSettings {
         let bell = self.bell_fd.map(|fd| duplicate("bell_fd", fd)).transpose()?;
         Ok(Context {
             protocol: Arc::clone(&self.protocol),
-            spool: self.spool.clone(),
+            spool: Spool {
+                directory: self.spool_directory.clone(),
+                request_memory: self.request_memory,
+                response_memory: self.response_memory,
+                response_limit: self.response_limit,
+                budget: Arc::new(Budget::new(self.bounds, holdings)),
+            },
+            readers: Readers::default(),
             open_connections: self.open_connections,
             queue: self.queue,
             server_timing: self.server_timing,

@@ -20,10 +20,12 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use crate::connection::Stage;
 
 mod capacity;
+mod holdings;
 mod own_row;
 mod spare;
 
 pub use capacity::Capacity;
+pub use holdings::Holdings;
 pub use own_row::OwnRow;
 
 /// What a child is doing as a whole.
@@ -95,6 +97,11 @@ struct ChildCells {
     queue_micros: AtomicU64,
     turned_away: AtomicU64,
     dropped: AtomicU64,
+    broken_off: AtomicU64,
+    /// See [`Holdings`].
+    held_memory: AtomicU64,
+    spooled: AtomicU64,
+    spool_share: AtomicU64,
 }
 
 /// One thread's cells. A stage of zero is an idle thread, otherwise it is the stage's number plus one.
@@ -132,6 +139,14 @@ pub struct ChildFacts {
     pub turned_away: u64,
     /// Complete requests so far whose clients had gone before a thread was free.
     pub dropped: u64,
+    /// Answers so far that were broken off because their readers were behind and others needed the threads.
+    pub broken_off: u64,
+    /// Bytes of bodies and answers held in memory now.
+    pub held_memory: u64,
+    /// Bytes of bodies and answers in temporary files now.
+    pub spooled: u64,
+    /// What the child has taken of the server's share of temporary files: `spooled`, rounded up.
+    pub spool_share: u64,
     /// Units of capacity that no further client can have now.
     pub taken: u32,
     /// The word for what each thread is doing.
@@ -253,8 +268,9 @@ impl Scoreboard {
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
         }
-        let sums = [&row.queue_micros, &row.turned_away, &row.dropped];
-        for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums) {
+        let sums = [&row.queue_micros, &row.turned_away, &row.dropped, &row.broken_off];
+        let held = [&row.held_memory, &row.spooled, &row.spool_share];
+        for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums).chain(held) {
             cell.store(0, Relaxed);
         }
         for slot in self.slots(child) {
@@ -281,6 +297,10 @@ impl Scoreboard {
                 queue_time: Duration::from_micros(row.queue_micros.load(Relaxed)),
                 turned_away: row.turned_away.load(Relaxed),
                 dropped: row.dropped.load(Relaxed),
+                broken_off: row.broken_off.load(Relaxed),
+                held_memory: row.held_memory.load(Relaxed),
+                spooled: row.spooled.load(Relaxed),
+                spool_share: row.spool_share.load(Relaxed),
                 taken: row.taken(),
                 stages: self.slots(child).iter().map(|slot| stage_word(slot.stage.load(Relaxed))).collect(),
             })

@@ -84,6 +84,19 @@ impl Default for Timeouts {
     }
 }
 
+/// How far a reader may be behind when another request needs the thread that waits for it, if as many threads wait for
+/// readers as requests for threads.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far a reader may be behind while `requests` wait for the threads, of which `threads` wait for readers: all requests
+/// that wait now are to have one of those within `READER_PATIENCE`, however many there are.
+#[must_use]
+pub fn patience_with_readers(threads: usize, requests: usize) -> Duration {
+    let threads = u32::try_from(threads).unwrap_or(u32::MAX);
+    let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
+    (READER_PATIENCE.saturating_mul(threads) / requests).min(READER_PATIENCE)
+}
+
 /// What one stage has used of its time.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
@@ -109,6 +122,12 @@ impl Allowance {
     pub fn excuse(&mut self, rest: Duration) {
         let later = |instant: Instant| instant.checked_add(rest).unwrap_or(instant);
         *self = Self { since: later(self.since), paid: later(self.paid) };
+    }
+
+    /// The time up to which the bytes that have moved pay.
+    #[must_use]
+    pub const fn paid_until(&self) -> Instant {
+        self.paid
     }
 
     /// When the stage must be over under `rate`, if no more bytes move; None is never.
@@ -181,6 +200,15 @@ mod tests {
         assert_eq!(allowance.deadline(&rate), Some(start + seconds(110)));
         allowance.credit(&rate, 1_000_000, start + seconds(109));
         assert_eq!(allowance.deadline(&rate), Some(start + seconds(115)));
+    }
+
+    #[test]
+    fn readers_share_what_patience_there_is() {
+        for (threads, requests, milliseconds) in [(4, 1, 1000), (4, 4, 1000), (4, 8, 500), (4, 1000, 4), (1, 0, 1000)] {
+            assert_eq!(patience_with_readers(threads, requests), Duration::from_millis(milliseconds));
+        }
+        assert_eq!(patience_with_readers(0, 1), Duration::ZERO);
+        assert_eq!(patience_with_readers(usize::MAX, usize::MAX), seconds(1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ from tricorn.config.capacity import asked_of, in_children, sizes
 from tricorn.config.check import FORMATS
 from tricorn.config.directives import capacity, children, lifecycle, requests, serving
 from tricorn.config.directives.shape import Directive
-from tricorn.config.machine import Machine
+from tricorn.config.machine import Machine, free_space
 from tricorn.config.resolve import Resolution
 from tricorn.config.settings import (
     Address,
@@ -38,6 +38,8 @@ from tricorn.errors import ConfigError
 
 LONGEST_SOCKET_PATH, LONGEST_SOCKET_PATH_ELSEWHERE = 107, 103
 """Bytes of sun_path without its end, on Linux and on macOS and the BSDs."""
+MOST_SPOOLED, SHARE_OF_FREE_SPACE = 4 << 30, 4
+"""What the server may spool where nobody states it: so many bytes, and one part in so many of the free space."""
 Account = Directive[str | int | None]
 Lookup = Callable[[Resolution, Account], int | None]
 
@@ -78,12 +80,7 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
                 rates["keep_alive"].initial if "keep_alive" in rates else values.value(requests.KEEP_ALIVE_TIMEOUT)
             ),
         ),
-        spool=Spool(
-            directory=spool_directory(values, directory),
-            request_memory=values.value(requests.REQUEST_MEMORY),
-            response_memory=values.value(requests.RESPONSE_MEMORY),
-            response_limit=values.value(requests.RESPONSE_LIMIT),
-        ),
+        spool=spool_of(values, directory),
         identity=identity(values, machine),
         environment=Environment(
             chdir=path_or_none(values.value(lifecycle.CHDIR), directory),
@@ -201,6 +198,24 @@ def no_account(values: Resolution, directive: Account, kind: str) -> str:
     return (
         f'{stated}: {directive.name} cannot be "{stated.value}": there is no such {kind} on this system.'
         f" Allowed is {directive.kind.allowed}."
+    )
+
+
+def spool_of(values: Resolution, directory: Path) -> Spool:
+    """Where bodies and answers wait, and how many. Raises ConfigError."""
+    path = spool_directory(values, directory)
+    limit = values.value(requests.SPOOL_LIMIT)
+    if limit is None:
+        free = free_space(path)
+        limit = MOST_SPOOLED if free is None else min(MOST_SPOOLED, free // SHARE_OF_FREE_SPACE)
+    return Spool(
+        directory=path,
+        request_memory=values.value(requests.REQUEST_MEMORY),
+        response_memory=values.value(requests.RESPONSE_MEMORY),
+        response_limit=values.value(requests.RESPONSE_LIMIT),
+        memory_per_child=values.value(requests.BUFFER_MEMORY_PER_CHILD),
+        limit_per_child=values.value(requests.SPOOL_LIMIT_PER_CHILD),
+        limit=limit,
     )
 
 

@@ -111,6 +111,15 @@ def group_memory(group: Path) -> int | None:
     return None
 
 
+def free_space(directory: Path) -> int | None:
+    """Bytes that may still be written into `directory` by anybody; None where the system does not tell."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
 def control_directories(user: int, variables: Mapping[str, str]) -> tuple[Path, ...]:
     """Where control sockets of `user` are when no path is stated: the first one is for new ones.
 

@@ -179,6 +179,12 @@ class Spool:
     """Bytes of an answer held in memory before it goes to an unlinked temporary file."""
     response_limit: int
     """Bytes of an answer held (memory and file) before the application has to wait for the client."""
+    memory_per_child: int
+    """Bytes of all bodies and answers of one child held in memory."""
+    limit_per_child: int
+    """Bytes of all bodies and answers of one child in temporary files."""
+    limit: int
+    """Bytes of all bodies and answers of all children of a generation in temporary files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ def _outcome(configuration: Configuration, name: str, stated: Stated) -> str:
         return "not known here" if settings.memory.limit is None else _bytes(settings.memory.limit)
     if name == requests.SPOOL_DIRECTORY.name and stated.value is None:
         return str(settings.spool.directory)
+    if name == requests.SPOOL_LIMIT.name and stated.value is None:
+        return _bytes(settings.spool.limit)
     if name == lifecycle.CONTROL_SOCKET.name and settings.lifecycle.control_directory is not None:
         return str(settings.lifecycle.control_directory / "PID.sock")
     return ""

@@ -29,6 +29,12 @@ class ChildSnapshot:
     """Complete requests so far that were answered with 503 because too many waited, or they had waited too long."""
     dropped: int
     """Complete requests so far whose clients had gone before a thread was free."""
+    broken_off: int
+    """Answers so far that were broken off because their clients did not take them and others needed the room or thread."""
+    held_memory: int
+    """Bytes of bodies and answers held in memory."""
+    spooled: int
+    """Bytes of bodies and answers in temporary files."""
     stages: tuple[str, ...]
 
 
@@ -67,6 +73,9 @@ class Scoreboard:
                 queue_time=row.queue_time,
                 turned_away=row.turned_away,
                 dropped=row.dropped,
+                broken_off=row.broken_off,
+                held_memory=row.held_memory,
+                spooled=row.spooled,
                 stages=tuple(row.stages),
             )
             for row in self.memory.rows()

@@ -52,6 +52,18 @@ class Row(Protocol):
         """Complete requests whose clients had gone before a thread was free."""
 
     @property
+    def broken_off(self) -> int:
+        """Answers that were broken off because their clients did not take them and others needed the room or thread."""
+
+    @property
+    def held_memory(self) -> int:
+        """Bytes of bodies and answers held in memory."""
+
+    @property
+    def spooled(self) -> int:
+        """Bytes of bodies and answers in temporary files."""
+
+    @property
     def stages(self) -> Sequence[str]:
         """What each thread does."""
 
@@ -182,6 +194,7 @@ def report(facts: ServerFacts) -> dict[str, Any]:
         "addresses": list(facts.addresses),
         "capacity": _capacity(facts, children),
         "memory": _memory(facts.memory),
+        "holding": {key: sum(child[key] for child in children) for key in ("held_memory", "spooled")},
         "reload": _reload(facts.reload),
         "children": children[:MOST_CHILDREN],
         "children_left_out": max(0, len(children) - MOST_CHILDREN),
@@ -209,6 +222,9 @@ def _child(child: ChildFacts) -> dict[str, Any]:
         "queue_time": 0.0 if row is None else round(max(0.0, min(row.queue_time, float(_LARGEST))), 6),
         "turned_away": 0 if row is None else _clamped(row.turned_away),
         "dropped": 0 if row is None else _clamped(row.dropped),
+        "broken_off": 0 if row is None else _clamped(row.broken_off),
+        "held_memory": 0 if row is None else _clamped(row.held_memory),
+        "spooled": 0 if row is None else _clamped(row.spooled),
         "age": round(max(0.0, child.age), 1),
         "pss": None if memory is None else memory.pss,
         "uss": None if memory is None else memory.uss,

@@ -31,6 +31,7 @@ def status_text(data: Mapping[str, Any], width: int = WIDTH) -> str:
         *_server(data, width),
         *_labelled("capacity", _capacity(_table(data, "capacity")), width),
         *_labelled("memory", _memory(_table(data, "memory")), width),
+        *_labelled("clients", _holding(_table(data, "holding")), width),
         *_labelled("reload", _reload(_table(data, "reload")), width),
         *_labelled("so far", _totals(_table(data, "totals")), width),
     ]
@@ -99,6 +100,14 @@ def _memory(data: Mapping[str, Any]) -> list[str]:
     return parts
 
 
+def _holding(data: Mapping[str, Any]) -> list[str]:
+    """What is held for clients, if anything is."""
+    memory, spooled = _number(data.get("held_memory")), _number(data.get("spooled"))
+    if not memory and not spooled:
+        return []
+    return [f"bodies and answers held: {size(memory)} in memory", f"{size(spooled)} in temporary files"]
+
+
 def _reload(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []
@@ -158,8 +167,11 @@ def _doing(child: Mapping[str, Any]) -> str:
     doing = [f"{_number(stages[stage])} {plain(stage)}" for stage in known]
     if queued := _number(child.get("queued")):
         doing.insert(0, f"{queued} queued")
-    if turned_away := _number(child.get("turned_away")):
-        doing.append(f"{turned_away} turned away")
+    for key, word in (("turned_away", "turned away"), ("broken_off", "broken off")):
+        if times := _number(child.get(key)):
+            doing.append(f"{times} {word}")
+    if held := _number(child.get("held_memory")) + _number(child.get("spooled")):
+        doing.append(f"{size(held, short=True)} held")
     return ", ".join(doing) or ("idle" if "idle" in stages else "")
 
 

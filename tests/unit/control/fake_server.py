@@ -44,6 +44,9 @@ class Row:
     queue_time: float = 0.0
     turned_away: int = 0
     dropped: int = 0
+    broken_off: int = 0
+    held_memory: int = 0
+    spooled: int = 0
 
 
 MIB = 1 << 20

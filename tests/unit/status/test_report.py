@@ -28,6 +28,7 @@ def test_the_data() -> None:
     assert data["children"][0]["stages"] == {"idle": 5, "handler": 2, "write": 1}
     assert data["totals"] == {"requests": 124_533, "accepted": 9_981, "exits": {"killed by SIGKILL": 2}}
     assert data["memory"]["saved"] == data["memory"]["rss"] - data["memory"]["pss"]
+    assert data["holding"] == {"held_memory": 0, "spooled": 0}
     assert data["reload"] == {"state": "replacing", "generation": 3, "since": 2.5}
 
 
@@ -45,11 +46,13 @@ def test_the_limit_of_resize_is_the_one_that_is_told() -> None:
 
 
 def test_what_a_child_says_of_itself_is_bounded() -> None:
-    lies = Row(-5, 2**200, -1, 2**70, tuple(f"stage{n}" for n in range(500)), -1.0, -1, 2**64)
+    stages = tuple(f"stage{n}" for n in range(500))
+    lies = Row(-5, 2**200, -1, 2**70, stages, -1.0, -1, 2**64, -9, 2**64, -(2**64))
     (child,) = report(facts(children=[ChildFacts(0, 1, 9, "ready", -3.0, 8, 99, lies, None)]))["children"]
     assert (child["taken"], child["connections"], child["accepted"], child["age"]) == (8, 0, 0, 0.0)
     assert child["requests"] == child["queued"] == child["dropped"] == 2**63
-    assert (child["queue_time"], child["turned_away"]) == (0.0, 0)
+    assert (child["queue_time"], child["turned_away"], child["broken_off"]) == (0.0, 0, 0)
+    assert (child["held_memory"], child["spooled"]) == (2**63, 0)
     assert len(child["stages"]) <= 16
 
 
@@ -59,7 +62,7 @@ def test_nothing_is_said_of_memory_that_was_not_measured() -> None:
 
 
 def test_the_largest_server_fits_into_an_answer() -> None:
-    row = Row(10**5, 10**12, 10**12, 10**4, ("handler", "idle", "body", "head", "write"), 1e12 / 3, 10**12, 10**12)
+    row = Row(10**5, 10**12, 10**12, 10**4, ("handler", "idle", "body", "head", "write"), 1e12 / 3, *(10**12,) * 5)
     memory = ProcessMemory(10**11, 10**11, 10**11)
     children = [ChildFacts(n, 99, 4_000_000, "draining", 10.0**7, 64, 64, row, memory) for n in range(MOST_CHILDREN)]
     data = report(facts(children=[*children, *children[:5]]))

@@ -41,6 +41,14 @@ def test_the_page_fits_into_80_columns_with_large_numbers() -> None:
     assert "reload" not in page
 
 
+def test_what_is_held_for_slow_clients_is_told_if_anything_is() -> None:
+    row = Row(broken_off=7, held_memory=3 * MIB, spooled=250 * MIB)
+    page = status_text(report(facts(children=[ChildFacts(0, 1, 4711, "ready", 9.0, 8, 3, row, None)])))
+    assert "clients   bodies and answers held: 3.0 MiB in memory; 250 MiB in temporary files\n" in page
+    threads = " ".join(word for line in page.splitlines()[-3:] for word in line.split())
+    assert "2 handler, 1 write, 7 broken off, 253M held" in threads, page
+
+
 def test_a_fixed_pool_of_processes_without_memory_figures() -> None:
     facts_ = facts(
         mpm="prefork", band=Band(1, 4, 4, 4, 0, 4), target=4, memory=MemoryFacts(None, None, None, None, None)

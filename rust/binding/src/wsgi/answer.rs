@@ -85,7 +85,12 @@ impl<'py> Answer<'_, '_, 'py> {
                 }
             }
         }
-        self.finish()
+        self.finish()?;
+        if self.exchange.owes() {
+            // There is no room to hold the rest of it while somebody else has this thread.
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Blocks that are made one after the other: each is sent before the next is asked for.

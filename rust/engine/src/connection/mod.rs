@@ -277,6 +277,11 @@ impl Connection {
         self.outbound.break_off();
     }
 
+    /// The client does not take its answer: nothing more of it is sent, and closing resets the connection.
+    pub fn give_up_answer(&mut self) {
+        self.outbound.give_up();
+    }
+
     /// Append a whole small answer with `Connection: close`. If an answer has begun, nothing is appended: it is broken
     /// off. Nothing more is received.
     pub fn reject(&mut self, reject: &Reject, out: &mut Vec<u8>) {
@@ -344,16 +349,19 @@ impl Connection {
         }
     }
 
-    /// The answer waits for the client. Its time begins once: waiting again goes on with what is left of it.
-    pub fn enter_write(&mut self, now: Instant) {
+    /// The answer waits for the client. Its time begins once: waiting again goes on with what is left of it. True if this was
+    /// the beginning.
+    pub fn enter_write(&mut self, now: Instant) -> bool {
         match self.phase {
-            Phase::Write => {}
+            Phase::Write => false,
             Phase::Resumed(since) => {
                 self.allowance.excuse(now.saturating_duration_since(since));
                 self.phase = Phase::Write;
+                false
             }
             Phase::Receiving | Phase::Queued | Phase::Handler | Phase::KeepAlive | Phase::Linger { .. } => {
                 self.enter(Phase::Write, now);
+                true
             }
         }
     }

@@ -53,6 +53,13 @@ impl Connection {
         self.allowance.after(timeouts.linger).into_iter().chain(silence).min()
     }
 
+    /// The time up to which the client has taken a waiting answer fast enough; None where there is no rate to say so.
+    #[must_use]
+    pub fn paid_until(&self) -> Option<Instant> {
+        let rated = self.protocol.timeouts.response.min_rate.is_some_and(|rate| rate > 0);
+        rated.then(|| self.allowance.paid_until())
+    }
+
     /// Act on the deadline, if it has been reached.
     pub fn expire(&mut self, now: Instant) -> Expired {
         if self.deadline().is_none_or(|deadline| now < deadline) {

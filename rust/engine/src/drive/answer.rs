@@ -1,5 +1,8 @@
 //! The part of an answer that the client has not taken yet: memory up to a bound, then an unlinked temporary file; and
 //! pieces of the application's own files, which are sent by the kernel.
+//!
+//! The budget of the child is asked for memory and file. When both are used up what comes is kept in memory nevertheless,
+//! as a debt: whoever makes the answer has to wait until the client has taken it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Spool;
+use super::budget::{Memory, Space, What};
 use crate::net::{Sent, Socket};
 
 #[derive(Debug)]
@@ -19,7 +23,7 @@ enum Segment {
     },
     /// A range of the answer's own spool file.
     Spooled {
-        file: Arc<File>,
+        file: Arc<SpoolFile>,
         offset: u64,
         remaining: u64,
     },
@@ -52,10 +56,17 @@ const WORN: u64 = 4 << 20;
 /// the thread for the whole of a large answer.
 const IN_A_ROW: usize = 1 << 20;
 
+/// A temporary file with the room that it takes.
+#[derive(Debug)]
+struct SpoolFile {
+    file: File,
+    space: Space,
+}
+
 /// The end of the spool file that is being written.
 #[derive(Debug)]
 struct Tail {
-    file: Arc<File>,
+    file: Arc<SpoolFile>,
     length: u64,
 }
 
@@ -66,6 +77,10 @@ pub(super) struct Answer {
     spool: Option<Tail>,
     in_memory: u64,
     held: u64,
+    /// What is counted of `in_memory`: all of it.
+    counted: Memory,
+    /// How much of it is there although the budget had no room.
+    debt: u64,
 }
 
 impl Answer {
@@ -78,40 +93,71 @@ impl Answer {
         self.held
     }
 
+    /// Bytes that are held although the budgets are used up.
+    pub(super) fn debt(&self) -> u64 {
+        self.debt
+    }
+
     /// Adds `bytes` at the end.
     ///
     /// # Errors
-    /// When the spool file cannot be made or written.
+    /// When the spool file cannot be made or written; the bytes have been added all the same.
     pub(super) fn push(&mut self, bytes: &[u8], spool: &Spool) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let length = bytes.len() as u64;
-        if self.in_memory + length <= spool.response_memory {
-            if let Some(Segment::Memory { bytes: last, sent }) = self.segments.back_mut() {
-                if *sent > last.len() / 2 {
-                    last.drain(..std::mem::take(sent));
-                }
-                last.extend_from_slice(bytes);
-            } else {
-                self.segments.push_back(Segment::Memory { bytes: bytes.to_vec(), sent: 0 });
-            }
-            self.in_memory += length;
-        } else {
-            self.push_spooled(bytes, spool)?;
-        }
         self.held += length;
-        Ok(())
+        if self.in_memory + length <= spool.response_memory && self.counted.take(length, &spool.budget) {
+            self.push_memory(bytes);
+            return Ok(());
+        }
+        let spooled = self.push_spooled(bytes, spool);
+        if !matches!(spooled, Ok(true)) {
+            self.counted.take_anyway(length, &spool.budget);
+            self.debt += length;
+            self.push_memory(bytes);
+        }
+        spooled.map(drop)
     }
 
-    fn push_spooled(&mut self, bytes: &[u8], spool_in: &Spool) -> io::Result<()> {
+    fn push_memory(&mut self, bytes: &[u8]) {
+        self.in_memory += bytes.len() as u64;
+        if let Some(Segment::Memory { bytes: last, sent }) = self.segments.back_mut() {
+            if *sent > last.len() / 2 {
+                last.drain(..std::mem::take(sent));
+            }
+            last.extend_from_slice(bytes);
+        } else {
+            self.segments.push_back(Segment::Memory { bytes: bytes.to_vec(), sent: 0 });
+        }
+    }
+
+    /// False when there is no room in the budget.
+    fn push_spooled(&mut self, bytes: &[u8], spool_in: &Spool) -> io::Result<bool> {
         let worn = WORN.max(self.held.saturating_mul(2));
+        let length = bytes.len() as u64;
         let tail = match &mut self.spool {
-            Some(tail) if tail.length <= worn => tail,
-            spool => spool.insert(Tail { file: Arc::new(tempfile::tempfile_in(&spool_in.directory)?), length: 0 }),
+            Some(tail) if tail.length <= worn => {
+                if !tail.file.space.take(length) {
+                    return Ok(false);
+                }
+                tail
+            }
+            spool => {
+                let space = Space::new(What::Answer, &spool_in.budget);
+                if !space.take(length) {
+                    return Ok(false);
+                }
+                let file = Arc::new(SpoolFile { file: tempfile::tempfile_in(&spool_in.directory)?, space });
+                spool.insert(Tail { file, length: 0 })
+            }
         };
-        tail.file.write_all_at(bytes, tail.length)?;
-        let (offset, length) = (tail.length, bytes.len() as u64);
+        if let Err(error) = tail.file.file.write_all_at(bytes, tail.length) {
+            tail.file.space.give_back(length);
+            return Err(error);
+        }
+        let offset = tail.length;
         tail.length += length;
         match self.segments.back_mut() {
             // Only this value writes the file, and only at its end: the last range ends where this piece begins.
@@ -121,7 +167,7 @@ impl Answer {
                 self.segments.push_back(Segment::Spooled { file, offset, remaining: length });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds `length` bytes of `file` from `offset`.
@@ -140,7 +186,9 @@ impl Answer {
             }
             let sent = match segment {
                 Segment::Memory { bytes, sent } => socket.send(&bytes[*sent..]),
-                Segment::Spooled { file, offset, remaining } => socket.send_file(file.as_fd(), *offset, *remaining),
+                Segment::Spooled { file, offset, remaining } => {
+                    socket.send_file(file.file.as_fd(), *offset, *remaining)
+                }
                 Segment::File { file, offset, remaining } => socket.send_file(file.as_fd(), *offset, *remaining),
             };
             match sent {
@@ -164,6 +212,8 @@ impl Answer {
                 *sent += n;
                 self.in_memory -= count;
                 self.held -= count;
+                self.debt = self.debt.saturating_sub(count);
+                self.counted.give_back(count);
                 *sent == bytes.len()
             }
             Some(Segment::Spooled { offset, remaining, .. }) => {
@@ -191,6 +241,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::drive::budget::unbounded;
 
     const BLOCK: usize = 64 * 1024;
 
@@ -200,8 +251,13 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         client.set_nonblocking(true).unwrap();
         let socket = Socket::new(socket.into());
-        let spool =
-            Spool { directory: std::env::temp_dir(), request_memory: 0, response_memory, response_limit: u64::MAX };
+        let spool = Spool {
+            directory: std::env::temp_dir(),
+            request_memory: 0,
+            response_memory,
+            response_limit: u64::MAX,
+            budget: unbounded(),
+        };
         let mut answer = Answer::default();
         let mut counter = 0_u64..;
         let mut expected = 0_u64..;

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::duty::Orders;
 use super::overload::QueueBounds;
+use super::readers::Readers;
 use super::wear::Wear;
 use crate::connection::Protocol;
 use crate::log::{AccessLog, ErrorLog};
 use crate::scoreboard::OwnRow;
 
-/// Where bodies and answers wait. Directives of the same names.
+/// Where bodies and answers wait, and how much of one waits where. Directives of the same names.
 #[derive(Debug, Clone)]
 pub struct Spool {
     /// The directory of unlinked temporary files.
@@ -21,6 +23,8 @@ pub struct Spool {
     pub response_memory: u64,
     /// Bytes of an answer held (memory and file) before the application has to wait for the client.
     pub response_limit: u64,
+    /// What all of them together may hold.
+    pub budget: Arc<Budget>,
 }
 
 /// One per child, shared by its threads.
@@ -36,6 +40,8 @@ pub struct Context {
     pub queue: QueueBounds,
     /// Whether answers tell how long their requests have waited. Directive: `server_timing`.
     pub server_timing: bool,
+    /// Threads that wait for readers.
+    pub readers: Readers,
     /// Lines for the operator.
     pub error_log: ErrorLog,
     /// Lines for answered requests, when there is an access log.

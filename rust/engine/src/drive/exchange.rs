@@ -4,11 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use super::answer::Progress;
+use super::readers::Look;
 use super::wire::Wire;
 use super::{Body, Context, Duty};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
 use crate::http::Reject;
-use crate::net::{Endpoints, Interest, Sent, wait_one};
+use crate::net::{Endpoints, Sent};
 
 /// The client has gone, or its answer cannot be held: stop making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,7 @@ impl Exchange<'_> {
     /// Adds a block to the answer. Never waits; what the socket does not take is held.
     pub fn queue(&mut self, block: &[u8]) -> Queued {
         let frame = self.wire.connection.frame(block.len());
+        self.wire.expect_length(self.wire.noted.bytes.saturating_add(frame.take as u64));
         self.out.extend_from_slice(&frame.before);
         self.queue_bytes(&block[..frame.take]);
         self.out.extend_from_slice(frame.after);
@@ -113,35 +115,59 @@ impl Exchange<'_> {
             }
         }
         if !block.is_empty() && !self.wire.lost {
-            let held = self.wire.answer.push(block, &self.context.spool);
-            self.wire.note_held(held, self.context);
+            self.wire.hold_block(block, Instant::now(), self.context);
         }
     }
 
-    /// Sends what the socket takes. When more is held than `response_limit`, waits for the client until half of it is
-    /// gone, or the client's time is up: call it detached from the interpreter.
+    /// Whether more is held than there is room for: `flush` would wait.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.wire.answer.debt() > 0
+    }
+
+    /// Sends what the socket takes. When more is held than `response_limit`, or than the budgets have room for, waits for the
+    /// client until that has changed or the client's time is up: call it detached from the interpreter.
     ///
     /// # Errors
     /// `Gone` when nothing more can be sent.
     pub fn flush(&mut self) -> Result<(), Gone> {
         let limit = self.context.spool.response_limit;
         let mut progress = self.send_on();
-        if progress == Progress::Blocked && self.wire.answer.held() > limit {
-            self.wire.await_reader(Instant::now());
-            while progress == Progress::Blocked && self.wire.answer.held() > limit / 2 {
-                let deadline = self.wire.connection.deadline();
-                match wait_one(self.wire.socket.as_fd(), Interest::Send, deadline) {
-                    Ok(true) => progress = self.send_on(),
-                    Ok(false) if !self.wire.too_slow(Instant::now()) => {}
-                    Ok(false) | Err(_) => {
-                        self.wire.lost = true;
-                        return Err(Gone);
-                    }
-                }
-            }
-            self.wire.connection.enter_handler(Instant::now());
+        if progress == Progress::Blocked && (self.wire.answer.held() > limit || self.owes()) {
+            progress = self.wait_for_reader(limit / 2)?;
         }
         if progress == Progress::Gone { Err(Gone) } else { Ok(()) }
+    }
+
+    /// Waits until no more than `enough` is held, within the budgets; or until the client's time is up, or another request
+    /// needs this thread and the client is behind.
+    fn wait_for_reader(&mut self, enough: u64) -> Result<Progress, Gone> {
+        self.wire.await_reader(Instant::now());
+        let seat = self.context.readers.sit_down(Instant::now()).map_err(|_| Gone)?;
+        let mut progress = Progress::Blocked;
+        while progress == Progress::Blocked && (self.wire.answer.held() > enough || self.owes()) {
+            let now = Instant::now();
+            let since = self.wire.behind_since(now);
+            let look_again = match seat.look(since, self.context.row.short_of_threads(), now) {
+                Look::Stay(until) => until,
+                Look::GiveWay => {
+                    self.wire.reader.gave_way = true;
+                    self.wire.break_off(now, "other requests wait for its thread", self.context);
+                    return Err(Gone);
+                }
+            };
+            let until = self.wire.connection.deadline().into_iter().chain(look_again).min();
+            match seat.wait(self.wire.socket.as_fd(), until) {
+                Ok(true) => progress = self.send_on(),
+                Ok(false) if !self.wire.too_slow(Instant::now()) => {}
+                Ok(false) | Err(_) => {
+                    self.wire.lost = true;
+                    return Err(Gone);
+                }
+            }
+        }
+        self.wire.connection.enter_handler(Instant::now());
+        Ok(progress)
     }
 
     /// Sends until the socket takes nothing more: this thread has nobody else to turn to.
@@ -162,7 +188,7 @@ impl Exchange<'_> {
         let whole = usize::try_from(length).unwrap_or(usize::MAX);
         let frame = self.wire.connection.frame(whole);
         self.out.extend_from_slice(&frame.before);
-        self.wire.hold(self.out, self.context);
+        self.wire.hold(self.out, Instant::now(), self.context);
         self.wire.answer.push_file(file, offset, frame.take as u64);
         self.out.extend_from_slice(frame.after);
         self.wire.noted.bytes += frame.take as u64;

@@ -263,6 +263,7 @@ impl ReactorDriver {
             reactor.refuse_complete(&overload::too_many(oldest.unwrap_or_default()), now, &self.context);
         }
         self.context.row.ring_if_short();
+        self.press_readers();
         let waiting = self.ready.len();
         if self.parallel && waiting > 1 {
             let sleepers = lock(&self.sleepers);
@@ -291,6 +292,13 @@ impl ReactorDriver {
     /// for the interpreter, would not be better off with more threads.
     pub(super) fn somebody_waits(&self) -> bool {
         self.ready.len() > 0 && self.busy.load(SeqCst) >= self.threads
+    }
+
+    /// A request has been queued: if no thread is free, one that waits for its reader may have to take it.
+    fn press_readers(&self) {
+        if self.somebody_waits() {
+            self.context.readers.press();
+        }
     }
 
     /// The complete request that has waited longest.
@@ -448,6 +456,7 @@ impl ReactorDriver {
         if verdict == Verdict::Request && self.room() > 0 {
             self.queue(away);
             self.context.row.ring_if_short();
+            self.press_readers();
             return;
         }
         self.returned.push((away, verdict), |_| ());

@@ -95,6 +95,9 @@ impl<'a> Turn<'a> {
             driver.learn(took.saturating_sub(own_time().saturating_sub(used_before)));
         }
         let verdict = away.wire.complete(now, self.scratch, context);
+        if away.wire.reader.gave_way {
+            context.readers.came_back();
+        }
         self.hand_back(away, verdict, now);
         now
     }

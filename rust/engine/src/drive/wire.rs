@@ -5,10 +5,11 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, Progress};
+use super::no_room::body_refusal;
 use super::{Body, Context};
 use crate::connection::{Connection, Expired, Next, Stage, Step};
 use crate::http::Reject;
-use crate::log::{Level, Record};
+use crate::log::Record;
 use crate::net::{Endpoint, Endpoints, Interest, Sent, Socket};
 
 /// Bytes one receive takes at most.
@@ -92,8 +93,20 @@ pub(super) struct Wire {
     pub(super) ended: bool,
     /// The client has gone, or its answer cannot be held: nothing more can be sent.
     pub(super) lost: bool,
-    /// Bytes of a waiting answer that the system held for the client at the last look.
+    pub(super) reader: Reader,
+}
+
+/// The client as the reader of its answer.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Bytes of a waiting answer that the system held for it at the last look.
     unsent: usize,
+    /// When it was last seen to have taken some of a waiting answer.
+    pub(super) taken_at: Instant,
+    /// The system holds little for it: see `Socket::hold_little`.
+    pub(super) holds_little: bool,
+    /// The thread that made its answer has given that up for another request.
+    pub(super) gave_way: bool,
 }
 
 impl Wire {
@@ -108,7 +121,7 @@ impl Wire {
             readable: false,
             ended: false,
             lost: false,
-            unsent: 0,
+            reader: Reader { unsent: 0, taken_at: now, holds_little: false, gave_way: false },
         }
     }
 
@@ -147,14 +160,8 @@ impl Wire {
         loop {
             match self.connection.step(&mut scratch.out, now) {
                 Step::Body(piece) => {
-                    if let Err(error) = self.body.append(piece, &context.spool) {
-                        context.error_log.line(Level::Error, &spool_sentence(context, &error));
-                        return self.refuse(
-                            &Reject::new(507, "no space to gather the request body"),
-                            now,
-                            scratch,
-                            context,
-                        );
+                    if let Err(no_room) = self.body.append(piece, &context.spool) {
+                        return self.refuse(&body_refusal(&no_room, now, context), now, scratch, context);
                     }
                 }
                 Step::Request => {
@@ -164,7 +171,7 @@ impl Wire {
                 Step::Reject(reject) => return self.refuse(&reject, now, scratch, context),
                 Step::End => return Verdict::Close,
                 Step::NeedData => {
-                    if !scratch.out.is_empty() && !self.send_interim(&mut scratch.out, context) {
+                    if !scratch.out.is_empty() && !self.send_interim(&mut scratch.out, now, context) {
                         return Verdict::Close;
                     }
                     if !self.readable {
@@ -190,10 +197,9 @@ impl Wire {
     }
 
     /// Sends an interim answer (100). What the socket does not take waits in the answer.
-    fn send_interim(&mut self, out: &mut Vec<u8>, context: &Context) -> bool {
-        let pushed = self.answer.push(out, &context.spool).is_ok();
-        out.clear();
-        pushed && self.answer.send(&self.socket).0 != Progress::Gone
+    fn send_interim(&mut self, out: &mut Vec<u8>, now: Instant, context: &Context) -> bool {
+        self.hold(out, now, context);
+        self.answer.send(&self.socket).0 != Progress::Gone
     }
 
     /// The application is about to have the request.
@@ -229,13 +235,9 @@ impl Wire {
     }
 
     fn send_refusal(&mut self, reject: &Reject, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        context.error_log.client_line(|| {
-            let peer = match self.endpoints.peer {
-                Endpoint::Tcp(address) => address.to_string(),
-                Endpoint::Unix => "unix".to_owned(),
-            };
-            format!("refused with {}: {} client={peer}", reject.status, reject.reason)
-        });
+        context
+            .error_log
+            .client_line(|| format!("refused with {}: {} client={}", reject.status, reject.reason, self.peer()));
         self.connection.reject(reject, &mut scratch.out);
         self.noted.status = reject.status;
         self.record(now, context);
@@ -279,6 +281,10 @@ impl Wire {
     fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
+            Progress::Blocked if self.is_beyond_the_reserve(context) => {
+                self.break_off(now, "nothing more can be held for slow readers", context);
+                return Verdict::Close;
+            }
             held @ (Progress::Blocked | Progress::Paused) => {
                 self.await_reader(now);
                 return if held == Progress::Paused { Verdict::Again } else { Verdict::Wait };
@@ -330,13 +336,10 @@ impl Wire {
             }
             out.drain(..from);
         }
-        self.hold(out, context);
-        if self.lost {
-            return Progress::Gone;
-        }
+        self.hold(out, now, context);
         let (progress, sent) = self.answer.send(&self.socket);
         if sent > 0 && self.connection.stage() == Stage::Write {
-            self.unsent = self.unsent.saturating_add(sent);
+            self.reader.unsent = self.reader.unsent.saturating_add(sent);
             self.look_at_reader(now);
         }
         if progress == Progress::Gone {
@@ -348,17 +351,23 @@ impl Wire {
     /// The answer waits for the client from now on.
     pub(super) fn await_reader(&mut self, now: Instant) {
         if self.connection.stage() != Stage::Write {
-            self.unsent = self.socket.unsent();
-            self.connection.enter_write(now);
+            self.reader.unsent = self.socket.unsent();
+            if self.connection.enter_write(now) {
+                self.reader.taken_at = now;
+            }
         }
     }
 
     /// Tells the connection what the client has taken of a waiting answer. What the system has taken does not count: a
     /// megabyte in its buffers would look like haste first, and like silence while a slow client empties them.
-    fn look_at_reader(&mut self, now: Instant) {
+    pub(super) fn look_at_reader(&mut self, now: Instant) {
         let left = self.socket.unsent();
-        self.connection.delivered(self.unsent.saturating_sub(left), now);
-        self.unsent = left;
+        let taken = self.reader.unsent.saturating_sub(left);
+        self.connection.delivered(taken, now);
+        if taken > 0 {
+            self.reader.taken_at = now;
+        }
+        self.reader.unsent = left;
     }
 
     /// Whether the client has not taken a waiting answer in time; then the answer is broken off.
@@ -368,17 +377,15 @@ impl Wire {
     }
 
     /// Moves `out` to the answer that waits.
-    pub(super) fn hold(&mut self, out: &mut Vec<u8>, context: &Context) {
-        let held = self.answer.push(out, &context.spool);
-        self.note_held(held, context);
+    pub(super) fn hold(&mut self, out: &mut Vec<u8>, now: Instant, context: &Context) {
+        self.hold_block(out, now, context);
         out.clear();
     }
 
-    /// An answer that cannot be held is lost: says so once.
-    pub(super) fn note_held(&mut self, held: std::io::Result<()>, context: &Context) {
-        if let Err(error) = held {
-            context.error_log.line(Level::Error, &spool_sentence(context, &error));
-            self.lost = true;
+    pub(super) fn peer(&self) -> String {
+        match self.endpoints.peer {
+            Endpoint::Tcp(address) => address.to_string(),
+            Endpoint::Unix => "unix".to_owned(),
         }
     }
 
@@ -459,8 +466,4 @@ impl Wire {
             field: &|name| head.fields().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value),
         });
     }
-}
-
-fn spool_sentence(context: &Context, error: &std::io::Error) -> String {
-    format!("cannot hold a body in spool_directory {}: {error}", context.spool.directory.display())
 }

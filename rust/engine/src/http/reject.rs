@@ -86,6 +86,7 @@ impl Reject {
             503 => "Service Unavailable",
             504 => "Gateway Timeout",
             505 => "HTTP Version Not Supported",
+            507 => "Insufficient Storage",
             _ => "Refused",
         }
     }

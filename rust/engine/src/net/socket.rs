@@ -106,6 +106,15 @@ impl Socket {
         super::unsent::unsent(self.as_fd())
     }
 
+    /// Lets the system take no more than it needs to keep the line busy, in addition to what is on its way already: what waits
+    /// behind that waits with us, where it is counted, and not in the buffers of the system (Linux: `TCP_NOTSENT_LOWAT`,
+    /// tcp(7)). A client that reads fast gets its answer as fast as before.
+    pub fn hold_little(&self) {
+        /// Half of it is sent before the system asks for more: a few microseconds of a fast line.
+        const MOST: u32 = 128 * 1024;
+        super::unsent::take_at_most(self.as_fd(), MOST);
+    }
+
     /// Makes closing reset the connection, which shows a client that reads until the end that this was not the end.
     pub fn reset_on_close(&self) {
         // Fails only where there is no connection left to reset.

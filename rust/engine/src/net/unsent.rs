@@ -1,9 +1,30 @@
-//! How much of what a socket was given the client's system has not acknowledged yet. Only Linux is asked (`SIOCOUTQ`,
-//! tcp(7) and unix(7)); elsewhere what the system has taken counts as delivered.
+//! How much of what a socket was given the client's system has not acknowledged yet (`SIOCOUTQ`, tcp(7) and unix(7)), and
+//! how much the system takes before it can send it (`TCP_NOTSENT_LOWAT`, tcp(7)). Linux only; elsewhere what the system has
+//! taken counts as delivered, and it takes what it likes.
 
-#![allow(unsafe_code)] // An ioctl that reads one integer, which rustix has no safe name for.
+#![allow(unsafe_code)] // An ioctl that reads one integer, an option that is one: rustix has no safe names for them.
 
 use std::os::fd::BorrowedFd;
+
+/// Lets the system take no more than `bytes` (and one segment) that it cannot send at once. Fails for sockets that are not
+/// TCP, and does nothing then.
+#[cfg(target_os = "linux")]
+pub(super) fn take_at_most(socket: BorrowedFd<'_>, bytes: u32) {
+    use std::ffi::{c_int, c_void};
+    use std::os::fd::AsRawFd;
+    const TCP: c_int = 6;
+    const NOTSENT_LOWAT: c_int = 25;
+    // SAFETY: the declaration of POSIX, with the length as Linux has it on every architecture.
+    unsafe extern "C" {
+        fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_void, length: u32) -> c_int;
+    }
+    let value: *const u32 = &raw const bytes;
+    // SAFETY: the descriptor is open while it is borrowed, and the four bytes that are read are those of `bytes`.
+    let _ = unsafe { setsockopt(socket.as_raw_fd(), TCP, NOTSENT_LOWAT, value.cast(), 4) };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn take_at_most(_socket: BorrowedFd<'_>, _bytes: u32) {}
 
 /// Bytes that wait in the system for the client; 0 where nobody can tell.
 #[cfg(all(

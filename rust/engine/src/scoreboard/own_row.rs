@@ -89,6 +89,19 @@ impl OwnRow {
         self.cells().dropped.fetch_add(1, Relaxed);
     }
 
+    /// An answer has been broken off because its reader was behind and another client needed the thread.
+    pub fn broken_off(&self) {
+        self.cells().broken_off.fetch_add(1, Relaxed);
+    }
+
+    /// Complete requests that wait because all threads are inside the application.
+    #[must_use]
+    pub fn short_of_threads(&self) -> usize {
+        let cells = self.cells();
+        let short = cells.busy.load(Relaxed) >= cells.units.load(Relaxed);
+        if short { cells.queued.load(Relaxed) as usize } else { 0 }
+    }
+
     /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.
     pub fn stage(&self, thread: usize, stage: Option<Stage>) {
         if let Some(slot) = self.board.slots(self.child).get(thread) {

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use engine::connection::{BodyLength, Protocol};
 use engine::drive::{
-    Batch, BlockingDriver, Context, Exchange, Gateway, Interrupted, Orders, QueueBounds, ReactorDriver, Spool,
-    Supervisor, Wear, Worn,
+    Batch, BlockingDriver, Bounds, Budget, Context, Exchange, Gateway, Interrupted, Orders, QueueBounds, ReactorDriver,
+    Readers, Spool, Supervisor, Wear, Worn,
 };
 use engine::log::{ErrorLog, Level};
 use engine::net::{Attention, Interest, Listener, Listeners, wait_one};
-use engine::scoreboard::{ChildFacts, OwnRow, Scoreboard};
+use engine::scoreboard::{ChildFacts, Holdings, OwnRow, Scoreboard};
 use engine::timeouts::Timeouts;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,6 +89,10 @@ fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
     head.finish(BodyLength::Known(body.len() as u64)).unwrap();
     exchange.queue(body);
     exchange.finish();
+    if exchange.owes() {
+        // A client that has gone ends this, too.
+        let _ = exchange.flush();
+    }
 }
 
 /// Hears on a pipe, as the only thread of a prefork child hears its parent: any byte means to retire.
@@ -180,6 +184,7 @@ pub struct Shape {
     pub threads: usize,
     pub timeouts: Timeouts,
     pub response_limit: u64,
+    pub bounds: Bounds,
     /// Only one thread at a time can serve, as under an interpreter's lock that a handler does not release.
     pub locked: bool,
     pub connections_per_child: u64,
@@ -195,6 +200,7 @@ impl Default for Shape {
             threads: 2,
             timeouts: Timeouts::default(),
             response_limit: 1 << 30,
+            bounds: Bounds::NONE,
             locked: false,
             connections_per_child: 0,
             requests_per_child: 0,
@@ -229,7 +235,9 @@ impl Server {
                 request_memory: 1 << 16,
                 response_memory: 1 << 16,
                 response_limit: shape.response_limit,
+                budget: Arc::new(Budget::new(shape.bounds, Holdings::new(Arc::clone(&board), 0).unwrap())),
             },
+            readers: Readers::default(),
             open_connections: shape.open_connections,
             queue: shape.queue,
             server_timing: shape.server_timing,

@@ -11,7 +11,7 @@ from tricorn.config.read_timeouts import ReadTimeouts
 from tricorn.config.settings import Mpm, Rate
 
 UNLIMITED = (1 << 64) - 1
-KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+KIB, MIB, GIB, TIB, PIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50
 READ_TIMEOUTS: Kind[Mapping[str, Rate]] = ReadTimeouts()
 
 LIMIT_REQUEST_LINE = Directive(
@@ -141,7 +141,38 @@ RESPONSE_LIMIT = Directive(
     kind=Size(KIB, TIB),
     default=64 * MIB,
     meaning="Bytes of one answer that are held for a slow reader, in memory and file; beyond it the application waits.",
-    reason="Most answers fit, and a thousand slow readers cannot fill a disk.",
+    reason="Most answers fit, and an answer without end cannot take all that there is for the others.",
+    change=Change.RELOAD,
+)
+BUFFER_MEMORY_PER_CHILD = Directive(
+    name="buffer_memory_per_child",
+    section=Section.MEMORY,
+    kind=Size(0, TIB),
+    default=16 * MIB,
+    meaning="Bytes of all request bodies and waiting answers that one child holds in memory. Beyond it they go to"
+    " temporary files at once, however small they are.",
+    reason="Room for many ordinary forms and pages; three hundred readers that do not read cost a server little more.",
+    change=Change.RELOAD,
+)
+SPOOL_LIMIT_PER_CHILD = Directive(
+    name="spool_limit_per_child",
+    section=Section.MEMORY,
+    kind=Size(0, PIB),
+    default=GIB,
+    meaning="Bytes of all request bodies and waiting answers that one child has in temporary files. Beyond it a request"
+    " body is answered with 503 and Retry-After (507 if it alone is more). Answers have a quarter of it; beyond that an"
+    " application that makes an answer waits for its client.",
+    reason="As much as the largest body that limit_request_body allows.",
+    change=Change.RELOAD,
+)
+SPOOL_LIMIT = Directive(
+    name="spool_limit",
+    section=Section.MEMORY,
+    kind=OrWord[int, None](Size(0, PIB), "auto", None),
+    default=None,
+    meaning="As spool_limit_per_child, for all children together; while a reload lasts, for those of each generation. auto"
+    " is a quarter of what is free in spool_directory when the settings are read, and at most 4G.",
+    reason="Slow clients cannot fill a disk that others need, too.",
     change=Change.RELOAD,
 )
 ROOT_PATH = Directive(

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connection::Protocol;
-use crate::drive::{Orders, QueueBounds, Spool, Wear};
+use crate::drive::{Bounds, Budget, Orders, QueueBounds, Readers, Spool, Wear};
 use crate::log::ErrorLog;
 use crate::net::Listener;
-use crate::scoreboard::{OwnRow, Scoreboard};
+use crate::scoreboard::{Holdings, OwnRow, Scoreboard};
 
 fn context() -> Context {
     let stderr: &'static std::os::fd::OwnedFd =
         Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
+    let board = Arc::new(Scoreboard::new(1, 1).unwrap());
     Context {
         protocol: Arc::new(Protocol::default()),
         spool: Spool {
@@ -22,13 +23,15 @@ fn context() -> Context {
             request_memory: 0,
             response_memory: 0,
             response_limit: u64::MAX,
+            budget: Arc::new(Budget::new(Bounds::NONE, Holdings::new(Arc::clone(&board), 0).unwrap())),
         },
+        readers: Readers::default(),
         open_connections: 10,
         server_timing: false,
         queue: QueueBounds { requests: 10, time: Duration::ZERO },
         error_log: ErrorLog::new(stderr.as_fd(), Level::Error, "test".to_owned()),
         access_log: None,
-        row: OwnRow::new(Arc::new(Scoreboard::new(1, 1).unwrap()), 0, None).unwrap(),
+        row: OwnRow::new(board, 0, None).unwrap(),
         orders: Orders::default(),
         wear: Wear::new(0, 0, None),
     }
