@@ -30,6 +30,8 @@ STANDS: Final = 1.0
 """Seconds that a canary without work has to be ready."""
 WAY: Final = 0.8
 """Seconds that the others make way for a canary that nobody asks; they are recalled before they are taken for surplus."""
+WAY_EVERY: Final = 2.0
+"""Seconds from one such moment to the next: on a busy machine nobody may have come in the first."""
 PROVEN: Final = 10.0
 """Seconds after which a canary that still works on its first requests is believed."""
 HANGS: Final = 10.0
@@ -91,7 +93,8 @@ def makes_way(memory: Memory, census: Census) -> bool:
         if canary.generation == memory.candidate and canary.state is ChildState.READY and not canary.killed:
             stood = census.now - canary.since
             asked = canary.requests > 0 or canary.taken > 0
-            return STANDS <= stood < STANDS + WAY and not asked and _others_answer(memory, census)
+            moment = stood >= STANDS and (stood - STANDS) % WAY_EVERY < WAY
+            return moment and not asked and _others_answer(memory, census)
     return False
 
 

@@ -89,3 +89,7 @@ def test_when_clients_ask_all_but_the_canary_the_others_rest_until_it_is_asked()
     assert len([order for order in back.orders if isinstance(order, Recall)]) == 2
     late = decide(way.memory, census(*resting, *templates, child(0, gen=2, since=1.0), wanted=2, now=2.9))
     assert len([order for order in late.orders if isinstance(order, Recall)]) == 2, "nobody came: they serve again"
+    again = decide(begun.memory, census(*asked, child(0, gen=2, since=1.0), wanted=2, now=4.1))
+    assert {type(order) for order in again.orders} == {Rest}, "the moment comes again"
+    believed = decide(begun.memory, census(*asked, child(0, gen=2, since=1.0), wanted=2, now=11.0))
+    assert ReloadDone(2) in believed.orders, "in the end one that stands and is never asked is believed"
