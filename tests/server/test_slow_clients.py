@@ -1,12 +1,32 @@
-"""Slow clients for real: each stage of `request_read_timeout` is kept by an honest client and exceeded by another."""
+"""Slow clients for real: each stage of `request_read_timeout` is kept by an honest client and exceeded by another.
+
+Where the outcome of each deadline is tested; here and in the modules named beside it each test runs under all three MPMs:
+
+| deadline                  | outcome           | with a fake clock (rust/engine/tests) | both drivers      | for real               |
+| ------------------------- | ----------------- | ------------------------------------- | ----------------- | ---------------------- |
+| handshake                 | closed in silence | rates: silence_from_the_accept_on     | slow              | here                   |
+| header, no byte has come  | closed in silence | lifetimes: a_silent_client            | drive: deadlines  | test_limits            |
+| header, a byte has come   | 408               | rates: a_byte_of_a_head, the maximum  | drive: deadlines  | here, test_limits      |
+| body                      | 408               | rates: a_body_that_came_fast          | slow              | here, test_limits      |
+| response                  | reset             | rates: a_reader_that_takes_nothing    | slow              | here, test_limits      |
+| keep_alive                | closed in silence | lifetimes: keep_alive_ends            | drive: deadlines  | here, test_limits      |
+| lingering                 | closed            | lifetimes: lingering_is_bounded       | slow              | here                   |
+| retired and idle          | closed in silence | lifetimes: retiring_ends_idle         | drive: retiring   | here                   |
+| max_queue_time (event)    | 503               | overload (no clock of its own)        | overload          | test_overload          |
+
+That the rates hold for any arrivals is tested by properties in `rates`.
+"""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.server.client import Client, request
-from tests.server.conftest import Serving
+from tests.server.conftest import Serving, Start
 
 SERVING = Serving(
     "plain.py:application",
@@ -104,7 +124,11 @@ def test_a_reader_that_takes_nothing_is_given_up(client: Client) -> None:
         reader.send(request("/sized?30000000"))
         reader.socket.recv(1)
         time.sleep(1.5)  # longer than the deadline: taking nothing for that long is what is tested
-        assert len(reader.rest()) < 30_000_000
+        taken = 0
+        with pytest.raises(ConnectionResetError):
+            while piece := reader.socket.recv(65536):
+                taken += len(piece)
+        assert taken < 30_000_000
 
 
 def test_a_kept_connection_is_closed_in_silence_by_the_stage_keep_alive(connect: Connect) -> None:
@@ -113,3 +137,25 @@ def test_a_kept_connection_is_closed_in_silence_by_the_stage_keep_alive(connect:
     assert client.get("/").body == b"Hello"
     assert client.closed()
     assert 0.45 < time.monotonic() - began < 0.5 + LATE
+
+
+def test_after_a_408_late_bytes_are_taken_for_two_seconds_and_no_longer(client: Client) -> None:
+    began = time.monotonic()
+    client.send(request("/count", "Content-Length: 5000", method="POST"))
+    assert client.response().status == 408
+    assert client.closed(), "the server sends nothing more"
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while time.monotonic() - began < 2.6 + LATE:
+            client.send(b"x" * 100)
+            time.sleep(0.02)  # a client that has not heard of it yet
+    assert time.monotonic() - began > 2.6
+
+
+def test_an_idle_connection_of_a_retired_child_is_closed_in_silence_after_a_moment(start: Start) -> None:
+    server = start(Serving("plain.py:application", options=("--keep-alive-timeout=60",)))
+    with Client(server.address) as idle:
+        assert idle.get("/").body == b"Hello"
+        server.signal(signal.SIGHUP)
+        began = time.monotonic()
+        assert idle.closed()
+        assert time.monotonic() - began < 60

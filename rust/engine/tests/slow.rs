@@ -167,3 +167,46 @@ fn a_client_that_says_nothing_at_all_is_closed_by_the_handshake_and_one_that_beg
         server.stop();
     });
 }
+
+/// Sends a byte every ten milliseconds until the server has closed.
+fn send_on(mut stream: TcpStream) {
+    let began = Instant::now();
+    while stream.write_all(b"x").is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the server never closes");
+        step(Duration::from_millis(10));
+    }
+}
+
+/// A client that the server has refused with `status`: it has the answer, and sends as it likes.
+fn refused(server: &Server, status: u16, request: &str) -> TcpStream {
+    let mut stream = server.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    stream
+}
+
+#[test]
+fn a_refused_client_is_lingered_for_until_it_is_silent_or_has_had_its_time() {
+    let long = 3 * PATIENCE;
+    both(|kind| {
+        let body = Rate::fixed(ALLOWED);
+        let too_large = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n";
+        let too_slow = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n";
+
+        let server = serving(kind, Timeouts { linger: long, linger_silence: ALLOWED, ..Timeouts::default() });
+        let silent = refused(&server, 413, too_large);
+        wait_until("the end of a silent connection", || server.facts().connections == 0);
+        drop(silent);
+        server.stop();
+
+        let server = serving(kind, Timeouts { linger: ALLOWED, linger_silence: long, ..Timeouts::default() });
+        send_on(refused(&server, 413, too_large));
+        server.stop();
+
+        let server = serving(kind, Timeouts { body, linger: long, linger_silence: ALLOWED, ..Timeouts::default() });
+        send_on(refused(&server, 408, too_slow));
+        server.stop();
+    });
+}
