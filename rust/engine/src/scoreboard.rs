@@ -336,10 +336,11 @@ impl Scoreboard {
         rows.any(|(other, row)| other != child && states.contains(&row.state.load(Relaxed)))
     }
 
-    /// Whether another child than `child` has an idle thread, or is about to.
+    /// Whether another child than `child`, all of which are as large, has an idle thread, or is about to.
     #[must_use]
     pub fn others_have_idle(&self, child: usize) -> bool {
-        let units = u32::try_from(self.threads).unwrap_or(u32::MAX);
+        // Not the number of slots: a child may have one for a thread that only receives.
+        let units = self.rows()[child].units.load(Relaxed);
         self.rows_used().iter().enumerate().any(|(other, row)| other != child && row.idle(units) > 0)
     }
 

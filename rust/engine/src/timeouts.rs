@@ -86,7 +86,7 @@ impl Default for Timeouts {
 
 /// How far a reader may be behind when another request needs the thread that waits for it, if as many threads wait for
 /// readers as requests for threads.
-const READER_PATIENCE: Duration = Duration::from_secs(1);
+const READER_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How far a reader may be behind while `requests` wait for the threads, of which `threads` wait for readers: all requests
 /// that wait now are to have one of those within `READER_PATIENCE`, however many there are.
@@ -204,11 +204,11 @@ mod tests {
 
     #[test]
     fn readers_share_what_patience_there_is() {
-        for (threads, requests, milliseconds) in [(4, 1, 1000), (4, 4, 1000), (4, 8, 500), (4, 1000, 4), (1, 0, 1000)] {
+        for (threads, requests, milliseconds) in [(4, 1, 250), (4, 4, 250), (4, 8, 125), (4, 1000, 1), (1, 0, 250)] {
             assert_eq!(patience_with_readers(threads, requests), Duration::from_millis(milliseconds));
         }
         assert_eq!(patience_with_readers(0, 1), Duration::ZERO);
-        assert_eq!(patience_with_readers(usize::MAX, usize::MAX), seconds(1));
+        assert_eq!(patience_with_readers(usize::MAX, usize::MAX), Duration::from_millis(250));
     }
 
     #[test]

@@ -267,6 +267,12 @@ impl Connection {
         self.outbound.frame(length)
     }
 
+    /// Bytes of the answer's body that are still to come, where that is known; else 0.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.outbound.left()
+    }
+
     /// The answer's body is complete; the last chunk is appended to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Finished {
         self.outbound.finish(out)

@@ -145,6 +145,17 @@ impl Outbound {
         })
     }
 
+    /// Bytes that were declared and have not been framed; 0 where nothing was declared.
+    pub(super) fn left(&self) -> u64 {
+        match self.state {
+            State::Body(Delimited::Length { left }) => left,
+            State::Body(Delimited::NoBody | Delimited::Chunks | Delimited::Close)
+            | State::Idle
+            | State::Done
+            | State::Broken { .. } => 0,
+        }
+    }
+
     pub(super) fn frame(&mut self, length: usize) -> Frame {
         let plain = |take, excess| Frame { before: SizeLine::NONE, take, excess, after: b"" };
         let State::Body(delimited) = &mut self.state else {

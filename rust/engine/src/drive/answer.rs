@@ -75,6 +75,8 @@ struct Tail {
 pub(super) struct Answer {
     segments: VecDeque<Segment>,
     spool: Option<Tail>,
+    /// Room for what is still to be made, where that is known.
+    ahead: Option<Space>,
     in_memory: u64,
     held: u64,
     /// What is counted of `in_memory`: all of it.
@@ -98,11 +100,17 @@ impl Answer {
         self.debt
     }
 
-    /// Adds `bytes` at the end.
+    /// Nothing more is going to be added.
+    pub(super) fn made(&mut self) {
+        self.ahead = None;
+    }
+
+    /// Adds `bytes` at the end, which `more` will follow as far as is known. A file is begun only if it has room for all of
+    /// that: a part in a file frees nobody from waiting.
     ///
     /// # Errors
     /// When the spool file cannot be made or written; the bytes have been added all the same.
-    pub(super) fn push(&mut self, bytes: &[u8], spool: &Spool) -> io::Result<()> {
+    pub(super) fn push(&mut self, bytes: &[u8], more: u64, spool: &Spool) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -112,7 +120,7 @@ impl Answer {
             self.push_memory(bytes);
             return Ok(());
         }
-        let spooled = self.push_spooled(bytes, spool);
+        let spooled = self.push_spooled(bytes, more, spool);
         if !matches!(spooled, Ok(true)) {
             self.counted.take_anyway(length, &spool.budget);
             self.debt += length;
@@ -134,19 +142,28 @@ impl Answer {
     }
 
     /// False when there is no room in the budget.
-    fn push_spooled(&mut self, bytes: &[u8], spool_in: &Spool) -> io::Result<bool> {
+    fn push_spooled(&mut self, bytes: &[u8], more: u64, spool_in: &Spool) -> io::Result<bool> {
         let worn = WORN.max(self.held.saturating_mul(2));
         let length = bytes.len() as u64;
+        if more > 0 && self.spool.is_none() && self.ahead.is_none() {
+            let ahead = Space::new(What::Answer, &spool_in.budget);
+            if !ahead.reserve(length.saturating_add(more).min(spool_in.response_limit.max(length))) {
+                return Ok(false);
+            }
+            self.ahead = Some(ahead);
+        }
+        let has_room =
+            |space: &Space| self.ahead.as_ref().is_some_and(|ahead| ahead.pass(length, space)) || space.take(length);
         let tail = match &mut self.spool {
             Some(tail) if tail.length <= worn => {
-                if !tail.file.space.take(length) {
+                if !has_room(&tail.file.space) {
                     return Ok(false);
                 }
                 tail
             }
             spool => {
                 let space = Space::new(What::Answer, &spool_in.budget);
-                if !space.take(length) {
+                if !has_room(&space) {
                     return Ok(false);
                 }
                 let file = Arc::new(SpoolFile { file: tempfile::tempfile_in(&spool_in.directory)?, space });
@@ -265,7 +282,7 @@ mod tests {
         for _ in 0..2000 {
             while answer.held() < held as u64 {
                 let block: Vec<u8> = (&mut counter).take(BLOCK / 8).flat_map(u64::to_le_bytes).collect();
-                answer.push(&block, &spool).unwrap();
+                answer.push(&block, 0, &spool).unwrap();
             }
             assert_ne!(answer.send(&socket).0, Progress::Gone);
             let mut block = vec![0; BLOCK];

@@ -17,6 +17,9 @@ const STEP: u64 = 1 << 20;
 /// that do not read are not to keep others from uploading, and what is written for them costs time that others wait for.
 const PART_OF_ANSWERS: u64 = 4;
 
+/// When an answer in the making has found no more room, so long no other begins to look for some.
+const FULL_FOR: Duration = Duration::from_secs(5);
+
 /// A budget that is used up is told once in so long.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
@@ -62,11 +65,14 @@ pub struct Budget {
     told: Mutex<Option<Instant>>,
 }
 
-/// Bytes in temporary files, and what has been taken for them of the server's share; the latter is never less.
 #[derive(Debug, Default)]
 struct Spooling {
+    /// Bytes in temporary files.
     used: u64,
+    /// What has been taken for them of the server's share; never less.
     taken: u64,
+    /// When an answer in the making last found no more room; None if enough has come free since.
+    answers_full: Option<Instant>,
 }
 
 impl Budget {
@@ -115,6 +121,34 @@ impl Budget {
 
     fn take_space(&self, what: What, bytes: u64) -> bool {
         let mut spooling = self.spooling.lock().unwrap_or_else(PoisonError::into_inner);
+        if what == What::Answer && self.is_full(&spooling) {
+            return false;
+        }
+        let taken = self.add_space(&mut spooling, what, bytes);
+        if what == What::Answer {
+            spooling.answers_full = (!taken).then(Instant::now);
+        }
+        taken
+    }
+
+    /// As `take_space`, for what is going to be written: a refusal costs nobody else anything.
+    fn reserve_space(&self, what: What, bytes: u64) -> bool {
+        let mut spooling = self.spooling.lock().unwrap_or_else(PoisonError::into_inner);
+        self.add_space(&mut spooling, what, bytes)
+    }
+
+    /// Whether answers had no more room a short time ago, or too little has come free since. What comes free bit by bit would
+    /// be written for one answer and deleted with it, again and again.
+    fn is_full(&self, spooling: &Spooling) -> bool {
+        let enough = |used: u64, bound: u64| used <= What::Answer.part(bound) / 4 * 3;
+        spooling.answers_full.is_some_and(|since| {
+            since.elapsed() < FULL_FOR
+                || !enough(spooling.used, self.bounds.spool)
+                || !enough(self.holdings.shares(), self.bounds.server_spool)
+        })
+    }
+
+    fn add_space(&self, spooling: &mut Spooling, what: What, bytes: u64) -> bool {
         let used = spooling.used.saturating_add(bytes);
         if used > what.part(self.bounds.spool) {
             return false;
@@ -218,6 +252,25 @@ impl Space {
             self.bytes.fetch_add(bytes, Relaxed);
         }
         taken
+    }
+
+    /// As `take`, for what is going to be written.
+    pub(super) fn reserve(&self, bytes: u64) -> bool {
+        let reserved = self.budget.reserve_space(self.what, bytes);
+        if reserved {
+            self.bytes.fetch_add(bytes, Relaxed);
+        }
+        reserved
+    }
+
+    /// Gives `bytes` to `other` of the same budget, if it has them.
+    pub(super) fn pass(&self, bytes: u64, other: &Self) -> bool {
+        let passes = self.bytes.load(Relaxed) >= bytes;
+        if passes {
+            self.bytes.fetch_sub(bytes, Relaxed);
+            other.bytes.fetch_add(bytes, Relaxed);
+        }
+        passes
     }
 
     /// The last `bytes` have not been used.

@@ -36,7 +36,7 @@ impl Wire {
     /// Adds `block` to the answer that waits. What has no room anywhere is held in memory, and is the answer's debt.
     pub(super) fn hold_block(&mut self, block: &[u8], now: Instant, context: &Context) {
         let debt = self.answer.debt();
-        let held = self.answer.push(block, &context.spool);
+        let held = self.answer.push(block, self.connection.left(), &context.spool);
         if self.answer.debt() > debt && context.spool.budget.tells(now) {
             let text = held.map_or_else(
                 |error| spool_sentence(context, &error),

@@ -74,6 +74,11 @@ impl Readers {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a thread waits for its reader.
+    pub(super) fn any(&self) -> bool {
+        self.count.load(Relaxed) > 0
+    }
+
     /// The calling thread begins to wait for its reader.
     pub(super) fn sit_down(&self, now: Instant) -> io::Result<Seat<'_>> {
         let mut room = self.room();

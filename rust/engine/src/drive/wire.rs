@@ -279,6 +279,7 @@ impl Wire {
 
     /// Sends what is left of the answer, and enters what follows it.
     fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+        self.answer.made();
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
             Progress::Blocked if self.is_beyond_the_reserve(context) => {

@@ -52,6 +52,12 @@ impl Holdings {
         self.cells().spooled.store(bytes, Relaxed);
     }
 
+    /// What all children have taken of what they may have together.
+    pub(crate) fn shares(&self) -> u64 {
+        let taken = self.board.rows_used().iter().map(|row| row.spool_share.load(SeqCst));
+        taken.fold(0, u64::saturating_add)
+    }
+
     /// Takes `share` of what all children may have together, instead of what this one has taken so far; false, and nothing
     /// is changed, if they would have more than `limit`. One thread at a time.
     pub(crate) fn take_share(&self, share: u64, limit: u64) -> bool {
@@ -63,8 +69,7 @@ impl Holdings {
         }
         // Of two that do this at the same time, one at least sees what the other has taken.
         fence(SeqCst);
-        let taken = self.board.rows_used().iter().map(|row| row.spool_share.load(SeqCst));
-        let fits = taken.fold(0, u64::saturating_add) <= limit;
+        let fits = self.shares() <= limit;
         if !fits {
             own.store(before, SeqCst);
         }

@@ -168,6 +168,23 @@ fn answers_leave_room_for_bodies_in_child_and_server() {
         assert!(!body.take(1));
         body.give_back(8 * STEP - part);
         drop(answer);
-        assert!(Space::new(What::Answer, &budget).take(part));
+        assert!(Space::new(What::Answer, &budget).reserve(part));
     }
+}
+
+#[test]
+fn an_answer_that_finds_no_more_room_keeps_others_from_looking_for_a_while() {
+    let board = board();
+    let budget = child(&board, 0, Bounds { memory: 0, spool: 32 * STEP, server_spool: u64::MAX });
+    let (first, second) = (Space::new(What::Answer, &budget), Space::new(What::Answer, &budget));
+    assert!(!second.reserve(9 * STEP) && second.take(1), "a refused reservation changes nothing");
+    assert!(first.take(4 * STEP) && !second.take(4 * STEP));
+    drop(first);
+    assert!(!second.take(1));
+    assert!(second.reserve(STEP), "what is going to be written whole may be");
+    let body = Space::new(What::Body, &budget);
+    assert!(body.take(20 * STEP));
+    assert!(second.pass(STEP, &body) && !second.pass(STEP, &body));
+    drop((second, body));
+    assert_eq!((row(&board, 0).spooled, row(&board, 0).spool_share), (0, 0));
 }

@@ -47,6 +47,15 @@ impl Accepting {
     }
 }
 
+/// Clients accepted in one turn while threads wait for readers.
+const WHILE_READERS_WAIT: usize = 64;
+
+/// Whether a request that comes now can have a thread although all of them are inside the application: one that waits for
+/// its reader. Where another child has an idle one, that is better.
+fn readers_make_way(context: &Context) -> bool {
+    context.readers.any() && !context.row.others_have_idle()
+}
+
 impl Reactor {
     pub(super) fn accept(&mut self, now: Instant, context: &Context) {
         let mut at_once = 0;
@@ -54,7 +63,7 @@ impl Reactor {
         match self.accepting {
             Accepting::Pending => {}
             Accepting::LookingAway(until, then) if until <= now => at_once = then,
-            Accepting::Crowded { .. } if context.row.idle() > 0 => {}
+            Accepting::Crowded { .. } if context.row.idle() > 0 || readers_make_way(context) => {}
             Accepting::Crowded { since, until } if until <= now => {
                 if context.row.others_have_idle() && now < since + FORKS {
                     self.accepting = Accepting::Crowded { since, until: now + LONGEST };
@@ -72,7 +81,9 @@ impl Reactor {
             | Accepting::Shut => return,
         }
         // Whether the clients accepted now bring requests is seen in the next turn; others may be needed for those.
-        let mut in_this_turn = context.row.idle().max(at_once).max(1);
+        let make_way = readers_make_way(context);
+        let at_least = if make_way { WHILE_READERS_WAIT } else { 1 };
+        let mut in_this_turn = context.row.idle().max(at_once).max(at_least);
         let mut tried_again = false;
         self.accepting = loop {
             if in_this_turn == 0 && self.duty != Duty::Sweeping {
@@ -84,7 +95,7 @@ impl Reactor {
                 // Nobody is left to others: they leave, too.
             } else if at_once > 0 {
                 at_once -= 1;
-            } else if context.row.idle() == 0 && context.row.others_accept() {
+            } else if context.row.idle() == 0 && !make_way && context.row.others_accept() {
                 let wait = if crowded_since.is_some() { LONGEST } else { FORK };
                 break Accepting::Crowded { since: crowded_since.unwrap_or(now), until: now + wait };
             } else if let Some(wait) = look_away(context.row.connections(), fewest) {

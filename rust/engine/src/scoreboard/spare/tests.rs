@@ -155,3 +155,18 @@ fn a_child_that_begins_its_row_while_the_parent_clears_others_is_seen() {
     over.store(true, Relaxed);
     begins.join().unwrap();
 }
+
+#[test]
+fn a_child_without_an_idle_thread_has_none_though_it_has_a_slot_more() {
+    let (board, rows, _heard) = board(8, 2);
+    for row in &rows {
+        row.ready(Capacity::requests(3, 100));
+    }
+    assert!(rows[0].others_have_idle());
+    for _ in 0..3 {
+        rows[1].entered();
+    }
+    assert!(!rows[0].others_have_idle());
+    board.claim(2, 1, 1);
+    assert!(rows[0].others_have_idle(), "one that starts is about to have some");
+}
