@@ -84,17 +84,17 @@ impl Default for Timeouts {
     }
 }
 
-/// How far a reader may be behind when another request needs the thread that waits for it, if as many threads wait for
-/// readers as requests for threads.
+/// How far a reader may be behind when another request needs the thread that waits for it, if no more requests wait for
+/// threads than threads for readers.
 const READER_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How far a reader may be behind while `requests` wait for the threads, of which `threads` wait for readers: all requests
-/// that wait now are to have one of those within `READER_PATIENCE`, however many there are.
+/// How far a reader may be behind while `requests` wait for the threads, of which `threads` wait for readers. With twice as
+/// many requests it is a quarter: the more of them wait, the sooner each has a thread.
 #[must_use]
 pub fn patience_with_readers(threads: usize, requests: usize) -> Duration {
-    let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
-    (READER_PATIENCE.saturating_mul(threads) / requests).min(READER_PATIENCE)
+    let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let share = (count(threads) / count(requests.max(1))).min(1.0);
+    READER_PATIENCE.mul_f64(share * share)
 }
 
 /// What one stage has used of its time.
@@ -204,8 +204,10 @@ mod tests {
 
     #[test]
     fn readers_share_what_patience_there_is() {
-        for (threads, requests, milliseconds) in [(4, 1, 250), (4, 4, 250), (4, 8, 125), (4, 1000, 1), (1, 0, 250)] {
-            assert_eq!(patience_with_readers(threads, requests), Duration::from_millis(milliseconds));
+        for (threads, requests, micros) in
+            [(4, 1, 250_000), (4, 4, 250_000), (4, 8, 62_500), (4, 400, 25), (1, 0, 250_000)]
+        {
+            assert_eq!(patience_with_readers(threads, requests), Duration::from_micros(micros));
         }
         assert_eq!(patience_with_readers(0, 1), Duration::ZERO);
         assert_eq!(patience_with_readers(usize::MAX, usize::MAX), Duration::from_millis(250));
