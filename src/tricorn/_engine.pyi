@@ -77,6 +77,8 @@ class ChildRow:
     """Bytes of bodies and answers held in memory now."""
     spooled: int
     """Bytes of bodies and answers in temporary files now."""
+    timed_out: int
+    """Requests so far for which the application has taken longer than `timeout`."""
     taken: int
     """Units (threads) that no further client can have now; at most as many as the child has.
 
@@ -98,8 +100,20 @@ class Wsgi:
         multiprocess: bool,
         script_name: str,
         errors: object,
+        on_overdue: Callable[[int, str, float, str, str], type[BaseException] | None],
+        overdue_exit_code: int,
     ) -> Wsgi:
-        """Wrap `application`. `errors` becomes `wsgi.errors`."""
+        """Wrap `application`. `errors` becomes `wsgi.errors`.
+
+        `on_overdue` is called, on a thread of its own, when a request has run for longer than the setting `timeout` and its
+        client was answered: with the thread's identifier (as `threading.get_ident`; 0 if it is not known), the method and
+        path (escaped), the seconds since the request was complete, what the client got ("refusal" is 504, "part" an answer
+        that was broken off, "all" a whole answer), and what the thread waits for ("application", or "interpreter": then it has not begun). The
+        class that it returns is raised in that thread, unless it has come back. With `overdue_exit_code` the process ends
+        when it has to; no handler is run then.
+
+        In the environ, `tricorn.extend_timeout(seconds)` gives a request more time.
+        """
 
 @final
 class EngineSettings:
@@ -119,6 +133,9 @@ class EngineSettings:
         body_timeout: tuple[float, float | None, int | None],
         response_timeout: tuple[float, float | None, int | None],
         keep_alive_timeout: float,
+        timeout: float,
+        timeout_grace: float,
+        ends_when_overdue: bool,
         spool_directory: str,
         request_memory: int,
         response_memory: int,
@@ -153,6 +170,10 @@ class EngineSettings:
         A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
         while it waited is dropped. `buffer_memory_per_child`, `spool_limit_per_child` and `spool_limit` bound what bodies and
         answers take in all; the last one counts over all rows of the scoreboard. With `server_timing` answers have a Server-Timing field.
+
+        `timeout` (seconds, 0 is for ever) is how long the application may take to give the next thing. Then the client is
+        answered by the engine, and `Wsgi`'s `on_overdue` is told. With `ends_when_overdue` the process then ends, a second
+        later at most; otherwise the thread has `timeout_grace` to come back, after which the child is worn.
         """
 
 @final
@@ -201,7 +222,9 @@ class BlockingDriver:
         """
 
     def worn(self) -> str:
-        """The name of the bound that was reached first ("max_connections_per_child", "max_requests_per_child"), or "".
+        """The name of the bound that was reached first ("max_connections_per_child", "max_requests_per_child", "timeout"), or "".
+
+        "timeout" is a thread that did not come back within `timeout_grace`.
 
         The driver goes on serving, and rings `bell_fd` once: a replacement can be there before the child is retired.
         """

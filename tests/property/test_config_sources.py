@@ -121,7 +121,8 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
         else:
             sensible["max_open_connections"] = 1_000_000
         if mpm is Mpm.PREFORK:
-            sensible.pop("threads_per_child", None)
+            for name in ("threads_per_child", "timeout_grace"):
+                sensible.pop(name, None)
         for name in BAND:  # test_config_capacity draws those that agree
             sensible.pop(name, None)
         if "max_child_memory" in sensible:

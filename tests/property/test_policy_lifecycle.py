@@ -40,6 +40,7 @@ def shapes(draw: st.DrawFn) -> Shape:
         drain_delay=draw(st.sampled_from([0.0, DELAY])),
         preload=True,
         lifetime=draw(st.sampled_from([0.0, 0.0, 300.0])),
+        timeout=60.0,
         child_memory=draw(st.sampled_from([0, 3 * COST])),
     )
 

@@ -52,6 +52,7 @@ pub(crate) struct ChildRow {
     broken_off: u64,
     held_memory: u64,
     spooled: u64,
+    timed_out: u64,
     taken: u32,
     stages: Vec<&'static str>,
 }
@@ -74,6 +75,7 @@ impl From<engine::scoreboard::ChildFacts> for ChildRow {
             broken_off: facts.broken_off,
             held_memory: facts.held_memory,
             spooled: facts.spooled,
+            timed_out: facts.timed_out,
             taken: facts.taken,
             stages: facts.stages,
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::connection::Protocol;
-use engine::drive::{Bounds, Budget, Context, Orders, QueueBounds, Readers, Spool, Wear};
+use engine::drive::{Bounds, Budget, Context, Deadline, Orders, QueueBounds, Readers, Spool, Then, Wear};
 use engine::limits::Limits;
 use engine::log::{AccessLog, ErrorLog, Format, Level};
 use engine::scoreboard::{Holdings, OwnRow};
-use engine::timeouts::{Rate, Timeouts};
+use engine::timeouts::{HandlerTime, Rate, Timeouts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -29,6 +29,7 @@ pub(crate) struct EngineSettings {
     open_connections: usize,
     queue: QueueBounds,
     server_timing: bool,
+    deadline: Deadline,
     connections_per_child: u64,
     requests_per_child: u64,
     error_log_fd: RawFd,
@@ -44,7 +45,7 @@ impl EngineSettings {
     #[new]
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, handshake_timeout, header_timeout, body_timeout, response_timeout,
-        keep_alive_timeout, spool_directory, request_memory, response_memory, response_limit, buffer_memory_per_child,
+        keep_alive_timeout, timeout, timeout_grace, ends_when_overdue, spool_directory, request_memory, response_memory, response_limit, buffer_memory_per_child,
         spool_limit_per_child, spool_limit, max_connections_per_child, max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header,
         error_log_fd, log_level, log_name, access_log_fd, access_log_format, bell_fd = None, spare_bell_fd = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
@@ -60,6 +61,9 @@ impl EngineSettings {
         body_timeout: Stage,
         response_timeout: Stage,
         keep_alive_timeout: f64,
+        timeout: f64,
+        timeout_grace: f64,
+        ends_when_overdue: bool,
         spool_directory: PathBuf,
         request_memory: u64,
         response_memory: u64,
@@ -121,6 +125,13 @@ impl EngineSettings {
             open_connections: max_open_connections,
             queue: QueueBounds { requests: max_queued_requests, time: seconds("max_queue_time", max_queue_time)? },
             server_timing,
+            deadline: Deadline {
+                time: HandlerTime {
+                    time: seconds("timeout", timeout)?,
+                    grace: seconds("timeout_grace", timeout_grace)?,
+                },
+                then: if ends_when_overdue { Then::EndProcess } else { Then::AwaitThread },
+            },
             connections_per_child: max_connections_per_child,
             requests_per_child: max_requests_per_child,
             error_log_fd,
@@ -163,6 +174,7 @@ impl EngineSettings {
             access_log,
             row,
             orders: Orders::default(),
+            deadline: self.deadline,
             wear: Wear::new(self.connections_per_child, self.requests_per_child, bell),
         })
     }

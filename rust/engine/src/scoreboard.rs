@@ -102,6 +102,7 @@ struct ChildCells {
     held_memory: AtomicU64,
     spooled: AtomicU64,
     spool_share: AtomicU64,
+    timed_out: AtomicU64,
 }
 
 /// One thread's cells. A stage of zero is an idle thread, otherwise it is the stage's number plus one.
@@ -147,6 +148,8 @@ pub struct ChildFacts {
     pub spooled: u64,
     /// What the child has taken of the server's share of temporary files: `spooled`, rounded up.
     pub spool_share: u64,
+    /// Requests so far for which the application has taken longer than `timeout`.
+    pub timed_out: u64,
     /// Units of capacity that no further client can have now.
     pub taken: u32,
     /// The word for what each thread is doing.
@@ -268,7 +271,7 @@ impl Scoreboard {
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
         }
-        let sums = [&row.queue_micros, &row.turned_away, &row.dropped, &row.broken_off];
+        let sums = [&row.queue_micros, &row.turned_away, &row.dropped, &row.broken_off, &row.timed_out];
         let held = [&row.held_memory, &row.spooled, &row.spool_share];
         for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums).chain(held) {
             cell.store(0, Relaxed);
@@ -301,6 +304,7 @@ impl Scoreboard {
                 held_memory: row.held_memory.load(Relaxed),
                 spooled: row.spooled.load(Relaxed),
                 spool_share: row.spool_share.load(Relaxed),
+                timed_out: row.timed_out.load(Relaxed),
                 taken: row.taken(),
                 stages: self.slots(child).iter().map(|slot| stage_word(slot.stage.load(Relaxed))).collect(),
             })

@@ -1,5 +1,5 @@
-//! The only place that computes a deadline; `Connection::expire` is the only place that acts on one. Nothing here reads
-//! a clock: time comes as a parameter.
+//! The only place that computes a deadline. `Connection::expire` is the only place that acts on those of the client, and
+//! `drive::overdue` on that of the application. Nothing here reads a clock: time comes as a parameter.
 //!
 //! A rate is kept as one moment, the time up to which a client has *paid*: `bytes / min_rate` seconds are paid by bytes,
 //! never beyond the present. A client may be `initial` behind the present and no more. So whoever keeps the rate is
@@ -45,7 +45,30 @@ impl Rate {
     }
 }
 
-/// Deadlines by stage. The stages QUEUED and HANDLER have none here: they are the driver's.
+/// How long the application may take. Directives `timeout` and `timeout_grace`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandlerTime {
+    /// To give the next thing: the beginning of its answer, a block, its end. Zero is for ever.
+    pub time: Duration,
+    /// How long after that its thread has to come back, once it was asked to.
+    pub grace: Duration,
+}
+
+impl HandlerTime {
+    /// When the application, which has the word from `now` on, must have given the next thing; None is never.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        if self.time.is_zero() { None } else { now.checked_add(self.time) }
+    }
+
+    /// When a thread that was late at `now` must be back.
+    #[must_use]
+    pub fn back_by(&self, now: Instant) -> Instant {
+        now.checked_add(self.grace).unwrap_or(now)
+    }
+}
+
+/// Deadlines by stage. QUEUED and HANDLER have none here: the former is the driver's, the latter [`HandlerTime`].
 #[derive(Debug, Clone)]
 pub struct Timeouts {
     /// What comes before the first byte of the first request, from accept. Zero leaves it to `header`.

@@ -10,7 +10,7 @@ from tricorn.child.heritage import Heritage
 from tricorn.config.settings import Rate
 
 
-def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
+def engine_settings(heritage: Heritage, who: str, bell: int, *, ends_when_overdue: bool) -> EngineSettings:
     """The values for a child that calls itself `who` in the log, and wants `bell` rung when it is worn.
 
     Raises:
@@ -29,6 +29,9 @@ def engine_settings(heritage: Heritage, who: str, bell: int) -> EngineSettings:
         body_timeout=_rate(settings.timeouts.body),
         response_timeout=_rate(settings.timeouts.response),
         keep_alive_timeout=settings.timeouts.keep_alive,
+        timeout=settings.timeouts.handler,
+        timeout_grace=settings.timeouts.handler_grace,
+        ends_when_overdue=ends_when_overdue,
         spool_directory=os.fspath(settings.spool.directory),
         request_memory=settings.spool.request_memory,
         response_memory=settings.spool.response_memory,

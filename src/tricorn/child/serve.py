@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from tricorn._engine import Wsgi
-from tricorn.child import streams
+from tricorn.child import overdue, streams
 from tricorn.child.channel import Channel
 from tricorn.child.engine_settings import engine_settings
 from tricorn.child.heritage import Heritage
@@ -74,16 +74,19 @@ def _live(heritage: Heritage, slot: int, who: str, superior: ParentChannel, load
 
 def _make_driver(heritage: Heritage, slot: int, who: str, application: Callable[..., object], bell: int) -> Driver:
     settings = heritage.settings
+    module = select(settings.mpm)
+    log = heritage.log(who)
     gateway = Wsgi(
         application,
         multithread=settings.capacity.threads_per_child > 1,
         multiprocess=settings.capacity.most > 1,
         script_name=settings.gateway.root_path,
-        errors=ErrorsStream(heritage.log(who)),
+        errors=ErrorsStream(log),
+        on_overdue=overdue.OverdueTeller(log, settings.timeouts.handler, ends=module.ENDS_WHEN_OVERDUE),
+        overdue_exit_code=overdue.EXIT_CODE,
     )
-    module = select(settings.mpm)
     listeners = list(heritage.listeners)
-    engine = engine_settings(heritage, who, bell)
+    engine = engine_settings(heritage, who, bell, ends_when_overdue=module.ENDS_WHEN_OVERDUE)
     return module.make_driver(gateway, listeners, engine, heritage.scoreboard, slot, settings.capacity)
 
 

@@ -29,6 +29,8 @@ from tricorn.child.reopening import reopen
 from tricorn.logs import ErrorLog, LogFiles
 from tricorn.mpm import Driver
 
+_WORN = {"timeout": "a thread does not come back from a request that took longer than timeout"}
+"""Bounds of a child's life that nothing reaches: how it is said then."""
 _LONGEST_TEXT = 32 * 1024
 """Characters of a failure's text that are told."""
 
@@ -105,7 +107,7 @@ class ParentChannel:
         if self._bell_heard in ready:
             self._silence_bell()
             if self._driver is not None and (bound := self._driver.worn()):
-                self._ask(f"{bound} is reached")
+                self._ask(_WORN.get(bound, f"{bound} is reached"))
         if self._channel.fileno() in ready:
             self._listen()
 

@@ -56,13 +56,6 @@ GROUPS: tuple[tuple[str, bool, Verdict, str], ...] = (
     ("--uds", True, Verdict.TRANSLATED, "it is --listen unix:PATH"),
     ("--fd", True, Verdict.TRANSLATED, "it is --listen fd://N"),
     ("--protocol", True, Verdict.TRANSLATED, "only http is spoken"),
-    (
-        "-t --timeout",
-        True,
-        Verdict.MISSING,
-        ("a deadline for the application's answer is not there yet, so a request that hangs keeps its thread; slow"
-        " clients are bounded by request_read_timeout"),
-    ),
     ("--limit-concurrency", True, Verdict.MISSING, ("no 503 is answered by number of connections; see"
      " max_open_connections")),
     ("--timeout-worker-healthcheck", True, Verdict.NEEDLESS, "the death of a child is noticed at once, without probes"),

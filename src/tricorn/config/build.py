@@ -79,6 +79,8 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             keep_alive=(
                 rates["keep_alive"].initial if "keep_alive" in rates else values.value(requests.KEEP_ALIVE_TIMEOUT)
             ),
+            handler=values.value(requests.TIMEOUT),
+            handler_grace=0.0 if values.mpm is Mpm.PREFORK else values.value(requests.TIMEOUT_GRACE),
         ),
         spool=spool_of(values, directory),
         identity=identity(values, machine),

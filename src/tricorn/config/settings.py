@@ -166,6 +166,10 @@ class Timeouts:
     response: Rate
     keep_alive: float
     """0 turns keep-alive off."""
+    handler: float
+    """How long the application may take to give the next thing; 0 is for ever."""
+    handler_grace: float
+    """worker and event: how long a thread that was late has to come back; 0 in prefork, where the child ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,9 @@ class Module(Protocol):
     SYSTEMS: frozenset[str]
     """Where it runs: values of `sys.platform`."""
 
+    ENDS_WHEN_OVERDUE: bool
+    """Whether a child ends at once when a request takes longer than `timeout`; otherwise its thread is asked to come back."""
+
     def threads(self, capacity: Capacity) -> int:
         """How many threads call the driver; the slots of a scoreboard row."""
 

@@ -15,6 +15,8 @@ from tricorn.mpm.contract import Driver, Superior
 from tricorn.scoreboard import Scoreboard
 
 SYSTEMS: Final = frozenset({"linux", "darwin", "freebsd"})
+ENDS_WHEN_OVERDUE: Final = True
+"""Its only thread is busy with that request, and nobody else is harmed."""
 
 
 def threads(capacity: Capacity) -> int:

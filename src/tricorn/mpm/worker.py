@@ -15,6 +15,8 @@ from tricorn.mpm.crew import Crew
 from tricorn.scoreboard import Scoreboard
 
 SYSTEMS: Final = frozenset({"linux", "darwin", "freebsd"})
+ENDS_WHEN_OVERDUE: Final = False
+"""The other threads have requests of their own."""
 
 
 def threads(capacity: Capacity) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from tricorn.child import overdue
 from tricorn.child.channel import ProtocolError
 from tricorn.child.messages import Asked, Begun, Failed, Leaving, Ready
 from tricorn.logs import ErrorLog
@@ -182,7 +183,18 @@ class Family:
         failure = child.failure[0] if child.failure else None
         # Whoever goes of its own accord is counted like one that crashed: its successors may fare the same.
         was = ChildState.READY if child.deserts else child.state
-        self.exits.append(ChildExit(child.slot, child.generation, was, forked=existed, failure=failure, reason=reason))
+        late = status is not None and _ended_overdue(status) and child.state is ChildState.READY
+        self.exits.append(
+            ChildExit(
+                child.slot,
+                child.generation,
+                was,
+                forked=existed,
+                failure=failure,
+                reason=reason,
+                overdue=self._clock() - child.since if late else None,
+            )
+        )
 
     def _child_reason(self, child: ChildHandle, status: int | None) -> str:
         how = "it is not known how" if status is None else processes.phrase(status)
@@ -200,6 +212,9 @@ class Family:
                 log.debug("has left")
             else:
                 log.warning(f"ended while it drained: {how}")
+        elif status is not None and _ended_overdue(status) and child.state is ChildState.READY:
+            log.warning("ended: a request took longer than timeout, and it had no thread to go on with")
+            return "a request took longer than timeout"
         elif child.state is ChildState.STARTING:
             log.error(f"ended before it was ready: {how}")
             return f"a child ended before it was ready: {how}"
@@ -256,6 +271,11 @@ class Family:
     def _enter_child(self, child: ChildHandle, state: ChildState) -> None:
         child.state = state
         child.since = self._clock()
+
+
+def _ended_overdue(status: int) -> bool:
+    """Whether this is how a child ends because of a request that takes too long. Anybody may end like that."""
+    return os.WIFEXITED(status) and os.WEXITSTATUS(status) == overdue.EXIT_CODE
 
 
 def _exit_code(told: int) -> int:

@@ -70,6 +70,7 @@ def make_generation(number: int, settings: Settings, listeners: tuple[int, ...],
         drain_delay=lifecycle.drain_delay,
         preload=lifecycle.preload is not Preload.OFF,
         lifetime=lifecycle.max_child_lifetime,
+        timeout=settings.timeouts.handler,
         child_memory=settings.memory.child,
     )
     return Generation(Heritage(settings, number, listeners, scoreboard, logs, spare_bell), shape)

@@ -84,6 +84,8 @@ class Shape:
     """Whether the template may import the application (directive `preload`: on or auto)."""
     lifetime: float
     """How old a child becomes (directive `max_child_lifetime`); 0 is for ever."""
+    timeout: float
+    """How long a request may take (directive `timeout`) before the child may end itself; 0 is for ever."""
     child_memory: int
     """How much memory of its own (USS) a child may have (directive `max_child_memory`); 0 is any."""
 
@@ -147,6 +149,8 @@ class ChildExit:
     """The exit code of the failure that it reported itself, for example that the application cannot be imported."""
     reason: str = ""
     """A phrase for the log, for example "killed by SIGKILL"."""
+    overdue: float | None = None
+    """For how long it had served, in seconds, when it ended itself because a request took too long; None: it did not."""
 
 
 @dataclass(frozen=True, slots=True)

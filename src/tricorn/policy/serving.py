@@ -61,7 +61,7 @@ def fold_exits(memory: Memory, census: Census) -> tuple[Memory, list[Order]]:
             reason = exit_.reason or "its first child has left before it was tried"
             memory, more = give_up(memory, census, reason, exit_.failure or StartError.exit_code)
             orders += more
-        elif exit_.generation == memory.current and _is_crash(exit_):
+        elif exit_.generation == memory.current and _is_crash(exit_, census):
             memory, more = _count_crash(memory, census, exit_)
             orders += more
     return memory, orders
@@ -73,9 +73,15 @@ def _ends_trial(exit_: ChildExit | TemplateExit) -> bool:
     return exit_.forked
 
 
-def _is_crash(exit_: ChildExit | TemplateExit) -> bool:
+def _is_crash(exit_: ChildExit | TemplateExit, census: Census) -> bool:
     if isinstance(exit_, TemplateExit):
         return exit_.was is not TemplateState.DROPPED
+    if exit_.overdue is not None:
+        # It needs no wait before the next, since it takes so long to come to that; and who was faster has not told the
+        # truth. Half of it, because the parent may have heard late that the child serves.
+        timeout = census.shapes[exit_.generation].timeout
+        if timeout > 0 and exit_.overdue >= timeout / 2:
+            return False
     return exit_.forked and exit_.was in (ChildState.STARTING, ChildState.READY)
 
 

@@ -35,6 +35,8 @@ class ChildSnapshot:
     """Bytes of bodies and answers held in memory."""
     spooled: int
     """Bytes of bodies and answers in temporary files."""
+    timed_out: int
+    """Requests so far for which the application has taken longer than `timeout`."""
     stages: tuple[str, ...]
 
 
@@ -76,6 +78,7 @@ class Scoreboard:
                 broken_off=row.broken_off,
                 held_memory=row.held_memory,
                 spooled=row.spooled,
+                timed_out=row.timed_out,
                 stages=tuple(row.stages),
             )
             for row in self.memory.rows()

@@ -64,6 +64,10 @@ class Row(Protocol):
         """Bytes of bodies and answers in temporary files."""
 
     @property
+    def timed_out(self) -> int:
+        """Requests for which the application has taken too long."""
+
+    @property
     def stages(self) -> Sequence[str]:
         """What each thread does."""
 
@@ -225,6 +229,7 @@ def _child(child: ChildFacts) -> dict[str, Any]:
         "broken_off": 0 if row is None else _clamped(row.broken_off),
         "held_memory": 0 if row is None else _clamped(row.held_memory),
         "spooled": 0 if row is None else _clamped(row.spooled),
+        "timed_out": 0 if row is None else _clamped(row.timed_out),
         "age": round(max(0.0, child.age), 1),
         "pss": None if memory is None else memory.pss,
         "uss": None if memory is None else memory.uss,

@@ -167,7 +167,7 @@ def _doing(child: Mapping[str, Any]) -> str:
     doing = [f"{_number(stages[stage])} {plain(stage)}" for stage in known]
     if queued := _number(child.get("queued")):
         doing.insert(0, f"{queued} queued")
-    for key, word in (("turned_away", "turned away"), ("broken_off", "broken off")):
+    for key, word in (("turned_away", "turned away"), ("broken_off", "broken off"), ("timed_out", "timed out")):
         if times := _number(child.get(key)):
             doing.append(f"{times} {word}")
     if held := _number(child.get("held_memory")) + _number(child.get("spooled")):

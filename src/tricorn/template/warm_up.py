@@ -119,4 +119,5 @@ def _environ(target: str, root_path: str, log: ErrorLog) -> dict[str, Any]:
         "wsgi.multithread": False,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
+        "tricorn.extend_timeout": float,  # which refuses nonsense; there is no deadline here
     }

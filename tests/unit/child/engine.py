@@ -23,6 +23,9 @@ def engine_settings(error_log: int, access_log: int | None, spool: Path) -> Engi
         body_timeout=RATE,
         response_timeout=RATE,
         keep_alive_timeout=5.0,
+        timeout=60.0,
+        timeout_grace=10.0,
+        ends_when_overdue=False,
         spool_directory=os.fspath(spool),
         request_memory=65536,
         response_memory=65536,
@@ -54,7 +57,15 @@ def application(environ: dict[str, object], start_response: object) -> list[byte
 
 def gateway() -> Wsgi:
     """Calls `application`."""
-    return Wsgi(application, multithread=False, multiprocess=False, script_name="", errors=None)
+    return Wsgi(
+        application,
+        multithread=False,
+        multiprocess=False,
+        script_name="",
+        errors=None,
+        on_overdue=lambda *_: None,
+        overdue_exit_code=124,
+    )
 
 
 def board() -> Scoreboard:

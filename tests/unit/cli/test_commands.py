@@ -178,19 +178,19 @@ def test_output_that_cannot_be_written(tmp_path: Path, words: list[str]) -> None
 
 
 def test_check_prints_values_and_origins(tricorn: Command) -> None:
-    outcome = tricorn("check", "--no-import", "-w", "3", "a:b", "--timeout", "9")
+    outcome = tricorn("check", "--no-import", "-w", "3", "a:b", "--statsd-host", "h")
     assert outcome.code == 0
     lines = {line.split()[0]: line for line in outcome.output.splitlines()}
     assert set(lines) >= {directive.name for directive in table() if Mpm.EVENT in directive.mpms}
     assert lines["workers"].split() == ["workers", "3", "option", "-w"]
     assert lines["always"].split() == ["always", "3", "children,", "24", "threads", "workers:", "option", "-w"]
     assert lines["backlog"].split() == ["backlog", "2048", "default"]
-    assert "tricorn: warning: option --timeout has no effect" in outcome.errors
+    assert "tricorn: warning: option --statsd-host has no effect" in outcome.errors
 
 
 def test_check_as_json(tricorn: Command) -> None:
     Path("tricorn.toml").write_text("\nbacklog = 9\n[prefork]\nstart_servers = 7\n")
-    outcome = tricorn("check", "--no-import", "--json", "a:b", "--timeout", "9")
+    outcome = tricorn("check", "--no-import", "--json", "a:b", "--statsd-host", "h")
     document = json.loads(outcome.output)
     assert document["directives"]["backlog"] == {
         "value": 9,
@@ -200,7 +200,7 @@ def test_check_as_json(tricorn: Command) -> None:
     assert document["file"] == "tricorn.toml"
     assert document["not_in_force"]["prefork"]["start_servers"]["value"] == 7
     assert document["application"] is None
-    assert "--timeout" in document["warnings"][0]
+    assert "--statsd-host" in document["warnings"][0]
     assert outcome.errors == ""
 
 

@@ -103,6 +103,8 @@ SAMPLES: Mapping[str, Sample] = {
         lambda s: (s.timeouts.header, s.timeouts.body),
         (Rate(20.0, 40.0, 500), Rate(5.0, 9.0, 70)),
     ),
+    "timeout": Sample("2m", '"2m"', lambda s: s.timeouts.handler, 120.0),
+    "timeout_grace": Sample("1500ms", "1.5", lambda s: s.timeouts.handler_grace, 1.5),
     "keep_alive_timeout": Sample("500ms", "0.5", lambda s: s.timeouts.keep_alive, 0.5),
     "spool_directory": Sample("/", '"/"', lambda s: s.spool.directory, Path("/")),
     "request_memory": Sample("1M", '"1M"', lambda s: s.spool.request_memory, 1 << 20),

@@ -47,6 +47,7 @@ class Row:
     broken_off: int = 0
     held_memory: int = 0
     spooled: int = 0
+    timed_out: int = 0
 
 
 MIB = 1 << 20

@@ -29,6 +29,7 @@ SHAPE = Shape(
     drain_delay=0.0,
     preload=True,
     lifetime=0.0,
+    timeout=60.0,
     child_memory=0,
 )
 

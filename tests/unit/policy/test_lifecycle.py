@@ -105,6 +105,23 @@ def test_a_crash_loop_waits_and_says_so() -> None:
     assert orders == (Spawn(1, 0, "1 of 2 children are there"),)
 
 
+def test_a_child_that_ends_because_of_a_late_request_is_replaced_at_once_however_often() -> None:
+    memory = SERVING
+    for moment in range(60, 60 * 20, 60):
+        late = ChildExit(0, 1, READY, reason="a request took longer than timeout", overdue=60.0)
+        decision = decide(memory, census(template(), child(1), late, late, late, now=float(moment)))
+        assert decision.orders == (Spawn(1, 0, "child 0 is gone: a request took longer than timeout"),)
+        assert decision.memory.children.strikes == 0
+        memory = decision.memory
+
+
+def test_a_child_that_says_so_too_early_is_a_crash() -> None:
+    for overdue, timeout in [(29.0, 60.0), (1e6, 0.0)]:
+        counted = census(template(), child(1), ChildExit(0, 1, READY, overdue=overdue))
+        counted = replace(counted, shapes={1: replace(SHAPE, timeout=timeout)})
+        assert decide(SERVING, counted).memory.children.strikes == 1
+
+
 def test_who_leaves_as_ordered_is_no_crash() -> None:
     decision = decide(SERVING, census(template(), child(1), ChildExit(0, 1, DRAINING)))
     assert decision.memory.children.strikes == 0

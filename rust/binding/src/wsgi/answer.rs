@@ -7,7 +7,7 @@ use super::noted::Phase;
 use super::report::kind;
 use super::response::{PIECE, Response};
 use engine::connection::{BodyLength, Finished};
-use engine::drive::{Exchange, Gone};
+use engine::drive::{Exchange, Gone, TooLate};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
@@ -20,6 +20,8 @@ const LARGE: usize = 32 * 1024;
 pub(super) enum Failure {
     /// The client has left; nothing to tell.
     Gone,
+    /// The application has taken too long: the client was answered, the log was told.
+    TooLate,
     /// The application raised.
     Raised(PyErr),
     /// The application broke a rule; a sentence for its developer.
@@ -35,6 +37,12 @@ impl From<PyErr> for Failure {
 impl From<Gone> for Failure {
     fn from(_: Gone) -> Self {
         Self::Gone
+    }
+}
+
+impl From<TooLate> for Failure {
+    fn from(_: TooLate) -> Self {
+        Self::TooLate
     }
 }
 
@@ -101,7 +109,9 @@ impl<'py> Answer<'_, '_, 'py> {
                 kind(returned)
             )));
         }
-        let iterator = match returned.try_iter() {
+        let (iterator, in_time) = self.exchange.away(|_| returned.try_iter());
+        in_time?;
+        let mut iterator = match iterator {
             Ok(iterator) => iterator,
             // Its own `__iter__` has failed.
             Err(error) if returned.hasattr(intern!(self.py, "__iter__"))? => {
@@ -115,7 +125,10 @@ impl<'py> Answer<'_, '_, 'py> {
             }
         };
         let head_only = self.exchange.head().is_head();
-        for block in iterator {
+        loop {
+            let (block, in_time) = self.exchange.away(|_| iterator.next());
+            in_time?;
+            let Some(block) = block else { break };
             forked::end_if_copy(self.py, block.as_ref().err());
             let block = block?;
             let block = as_bytes(&block)?;
@@ -150,7 +163,9 @@ impl<'py> Answer<'_, '_, 'py> {
             }
             noted.declared
         };
-        let Some(part) = wrapper.get().regular_file(self.py)? else {
+        let (part, in_time) = self.exchange.away(|_| wrapper.get().regular_file(self.py));
+        in_time?;
+        let Some(part) = part? else {
             return Ok(false);
         };
         let length = declared.map_or(part.length, |declared| part.length.min(declared));

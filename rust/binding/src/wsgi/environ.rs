@@ -1,11 +1,12 @@
 //! The environ of one request (PEP 3333, "environ Variables"; RFC 3875 section 4.1): a copy of what is the same for all
 //! requests that arrive at one address, and what the request says. Not here: the body's stream; see `input`.
 
+use super::extension::ExtendTimeout;
 use super::fast::latin1;
 use super::input::Input;
 use super::names::{self, Meaning, Names};
 use engine::connection::Head;
-use engine::drive::Exchange;
+use engine::drive::{Exchange, Seat};
 use engine::http::Version;
 use engine::http::target::decode_path;
 use engine::net::Endpoint;
@@ -13,6 +14,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Base environs kept by a thread; a server that listens on many addresses makes them anew.
 const BASES: usize = 16;
@@ -52,7 +54,7 @@ impl Maker {
         exchange: &mut Exchange<'_>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (local, peer) = (exchange.endpoints().local, exchange.endpoints().peer);
-        let environ = self.base(py, constants, local)?.copy()?;
+        let environ = self.base(py, constants, local, exchange.seat())?.copy()?;
         if exchange.body_length() > 0 {
             let input = Bound::new(py, Input::new(exchange.take_body()))?;
             environ.set_item(intern!(py, "wsgi.input"), &input)?;
@@ -81,6 +83,7 @@ impl Maker {
         py: Python<'py>,
         constants: &Constants,
         local: Endpoint,
+        seat: &Arc<Seat>,
     ) -> PyResult<&'a Bound<'py, PyDict>> {
         let found = self.bases.iter().position(|(known, _)| *known == local);
         let index = if let Some(index) = found {
@@ -89,7 +92,7 @@ impl Maker {
             if self.bases.len() >= BASES {
                 self.bases.clear();
             }
-            self.bases.push((local, make_base(py, constants, local)?.unbind()));
+            self.bases.push((local, make_base(py, constants, local, seat)?.unbind()));
             self.bases.len() - 1
         };
         Ok(self.bases[index].1.bind(py))
@@ -231,7 +234,12 @@ fn set_server_from_host(environ: &Bound<'_, PyDict>, head: &Head) -> PyResult<()
 }
 
 /// What is the same for all requests to one address, and what is so for most: a request sets only what differs.
-fn make_base<'py>(py: Python<'py>, constants: &Constants, local: Endpoint) -> PyResult<Bound<'py, PyDict>> {
+fn make_base<'py>(
+    py: Python<'py>,
+    constants: &Constants,
+    local: Endpoint,
+    seat: &Arc<Seat>,
+) -> PyResult<Bound<'py, PyDict>> {
     let base = PyDict::new(py);
     let empty = intern!(py, "");
     base.set_item(intern!(py, "REQUEST_METHOD"), intern!(py, "GET"))?;
@@ -266,6 +274,7 @@ fn make_base<'py>(py: Python<'py>, constants: &Constants, local: Endpoint) -> Py
     base.set_item(intern!(py, "wsgi.run_once"), false)?;
     base.set_item(intern!(py, "wsgi.file_wrapper"), py.get_type::<super::file_wrapper::FileWrapper>())?;
     base.set_item(intern!(py, "wsgi.input_terminated"), true)?;
+    base.set_item(intern!(py, "tricorn.extend_timeout"), Bound::new(py, ExtendTimeout::new(Arc::clone(seat)))?)?;
     // A table that has grown once has room for some twenty fields; copies keep the size, and need not grow.
     let growth = intern!(py, "tricorn.growth");
     base.set_item(growth, empty)?;

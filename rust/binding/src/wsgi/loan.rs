@@ -3,10 +3,10 @@
 //!
 //! This file is allowed `unsafe` because a Python object cannot hold a Rust borrow: the borrow is kept as a pointer, and
 //! what the compiler would have checked is kept true by the shape of this module: the pointer is set and cleared by
-//! [`Loan::lend`] alone, and used by [`Loan::with`] alone, under the same lock.
+//! [`Loan::lend`] alone, where it stays borrowed (`Exchange::away`), and used by [`Loan::with`] alone, under the same lock.
 #![allow(unsafe_code)]
 
-use engine::drive::Exchange;
+use engine::drive::{Exchange, TooLate};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt as _;
 use std::ptr::NonNull;
@@ -33,22 +33,35 @@ impl Loan {
         self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Use the exchange, if one is lent. Others who want it wait meanwhile, detached from the interpreter.
-    pub(super) fn with<R>(&self, py: Python<'_>, use_it: impl for<'e> FnOnce(&mut Exchange<'e>) -> R) -> Option<R> {
+    /// Use the exchange, if one is lent. Others who want it wait meanwhile, detached from the interpreter. None: there is
+    /// none; an error: it is too late to use it.
+    pub(super) fn with<R>(
+        &self,
+        py: Python<'_>,
+        use_it: impl for<'e> FnOnce(&mut Exchange<'e>) -> R,
+    ) -> Option<Result<R, TooLate>> {
         let mut lent = self.lock(py);
         let pointer = lent.0.as_mut()?;
         // SAFETY: `lend` set the pointer from a `&mut Exchange` that stays borrowed until it has cleared it again, which
         // it does under the lock that is held here: the exchange is alive, and nobody else has it. `use_it` must accept
         // any lifetime, so it can neither keep the exchange nor put another one in its place.
-        Some(use_it(unsafe { pointer.as_mut() }))
+        let exchange = unsafe { pointer.as_mut() };
+        Some(exchange.at_home(use_it))
     }
 
-    /// Run `application` while `with` may use `exchange`.
+    /// Run `application` while `with` may use `exchange`; it may be too late for what comes out of that.
     #[inline]
-    pub(super) fn lend<R>(&self, py: Python<'_>, exchange: &mut Exchange<'_>, application: impl FnOnce() -> R) -> R {
-        self.lock(py).0 = Some(NonNull::from(exchange).cast());
-        let _ending = Ending { loan: self, py };
-        application()
+    pub(super) fn lend<R>(
+        &self,
+        py: Python<'_>,
+        exchange: &mut Exchange<'_>,
+        application: impl FnOnce() -> R,
+    ) -> (R, Result<(), TooLate>) {
+        exchange.away(|exchange| {
+            self.lock(py).0 = Some(exchange.cast());
+            let _ending = Ending { loan: self, py };
+            application()
+        })
     }
 }
 

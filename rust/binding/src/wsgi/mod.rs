@@ -1,13 +1,14 @@
 //! The WSGI gateway: calls one application as PEP 3333 says. Rooms: `environ` (what a request becomes), `names` (its field
 //! names), `input` (its body), `response` (`start_response`, `write`), `noted` (what they were told), `loan` (how `write`
 //! reaches the exchange), `answer` (what the application returns), `file_wrapper`, `report` (what the error log is told),
-//! `forked` (copies that come back), `fast` (calls of the C API).
+//! `overdue` (what is done about a request that takes too long), `extension` (its request for more time), `forked` (copies that come back), `fast` (calls of the C API).
 //! Not here: bytes, sockets and threads; those are the engine's.
 //!
 //! All of this runs in a child, on whichever thread a driver calls [`Gateway::serve`], attached to the interpreter.
 
 mod answer;
 mod environ;
+mod extension;
 mod fast;
 mod file_wrapper;
 mod forked;
@@ -15,11 +16,12 @@ mod input;
 mod loan;
 mod names;
 mod noted;
+mod overdue;
 mod report;
 mod response;
 
 use answer::{Answer, Failure};
-use engine::drive::{Batch, Exchange, Gateway};
+use engine::drive::{Batch, Exchange, Gateway, Overdue, TooLate};
 use environ::{Constants, Maker};
 use input::Input;
 use pyo3::exceptions::{PyBrokenPipeError, PyTypeError, PyValueError};
@@ -35,6 +37,8 @@ pub(crate) struct WsgiGateway {
     number: u64,
     application: Py<PyAny>,
     constants: Constants,
+    on_overdue: Py<PyAny>,
+    overdue_exit_code: i32,
 }
 
 /// The gateway as Python makes it; see `_engine.pyi`.
@@ -47,6 +51,8 @@ pub(crate) struct Wsgi {
 struct Desk {
     /// The gateway it was made for.
     gateway: u64,
+    /// What Python calls the thread.
+    thread: u64,
     maker: Maker,
     spare: Option<(Py<Response>, Py<PyAny>)>,
 }
@@ -58,7 +64,8 @@ thread_local! {
 #[pymethods]
 impl Wsgi {
     #[new]
-    #[pyo3(signature = (application, *, multithread, multiprocess, script_name, errors))]
+    #[pyo3(signature = (application, *, multithread, multiprocess, script_name, errors, on_overdue, overdue_exit_code))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         py: Python<'_>,
         application: &Bound<'_, PyAny>,
@@ -66,6 +73,8 @@ impl Wsgi {
         multiprocess: bool,
         script_name: &str,
         errors: Py<PyAny>,
+        on_overdue: Py<PyAny>,
+        overdue_exit_code: i32,
     ) -> PyResult<Self> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         if !application.is_callable() {
@@ -87,7 +96,13 @@ impl Wsgi {
         };
         forked::watch(py)?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let gateway = Arc::new(WsgiGateway { number, application: application.clone().unbind(), constants });
+        let gateway = Arc::new(WsgiGateway {
+            number,
+            application: application.clone().unbind(),
+            constants,
+            on_overdue,
+            overdue_exit_code,
+        });
         Ok(Self { gateway })
     }
 }
@@ -103,13 +118,19 @@ impl Gateway for WsgiGateway {
     fn serve(&self, batch: &mut dyn Batch) {
         Python::attach(|py| {
             let desk = DESK.with_borrow_mut(Option::take).filter(|desk| desk.gateway == self.number);
-            let mut desk =
-                desk.unwrap_or_else(|| Box::new(Desk { gateway: self.number, maker: Maker::new(), spare: None }));
+            let mut desk = desk.unwrap_or_else(|| {
+                let thread = overdue::this_thread(py);
+                Box::new(Desk { gateway: self.number, thread, maker: Maker::new(), spare: None })
+            });
             while let Some(mut exchange) = batch.next() {
+                exchange.seat().occupied_by(desk.thread);
                 let answered = self.answer(py, &mut desk, &mut exchange);
                 forked::end_if_copy(py, None);
                 if let Err(failure) = answered {
                     self.fail(py, &mut exchange, &failure);
+                }
+                if exchange.settle() {
+                    overdue::forget(py, desk.thread);
                 }
                 if let Some(input) = desk.maker.spooled.take() {
                     Input::request_over(py, &input);
@@ -117,6 +138,14 @@ impl Gateway for WsgiGateway {
             }
             DESK.set(Some(desk));
         });
+    }
+
+    fn overdue(&self, overdue: &Overdue) {
+        Python::attach(|py| overdue::tell(py, self.on_overdue.bind(py), overdue));
+    }
+
+    fn end_process(&self) {
+        overdue::end_process(self.overdue_exit_code);
     }
 }
 
@@ -152,9 +181,19 @@ impl WsgiGateway {
             forked::end_if_copy(py, returned.as_ref().err());
             returned
         });
-        let returned = returned.map_err(|error| judge(py, response, error))?;
-        let outcome = Answer { py, response, exchange }.send(&returned);
-        if let Err(error) = answer::close(&returned) {
+        let (returned, in_time) = returned;
+        let returned = match returned {
+            Ok(returned) => returned,
+            // Whatever became of a request that was too late is of no use to anybody.
+            Err(_) if in_time.is_err() => return Err(Failure::TooLate),
+            Err(error) => return Err(judge(py, response, error)),
+        };
+        let outcome = match in_time {
+            Ok(()) => Answer { py, response, exchange }.send(&returned),
+            Err(TooLate) => Err(Failure::TooLate),
+        };
+        let (closed, in_time) = exchange.away(|_| answer::close(&returned));
+        if let (Err(error), Ok(())) = (closed, in_time) {
             report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);
         }
         outcome

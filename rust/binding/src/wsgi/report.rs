@@ -11,7 +11,7 @@ use pyo3::types::PyString;
 #[cold]
 pub(super) fn failure(py: Python<'_>, errors: &Bound<'_, PyAny>, head: &Head, failure: &Failure) {
     match failure {
-        Failure::Gone => {}
+        Failure::Gone | Failure::TooLate => {}
         Failure::Raised(error) => {
             let text = format!(
                 "{}: the application raised {}\n{}",

@@ -9,7 +9,7 @@ use super::loan::Loan;
 use super::noted::{Noted, Phase};
 use super::report::kind;
 use engine::connection::BodyLength;
-use engine::drive::Exchange;
+use engine::drive::{Exchange, TooLate};
 use pyo3::exceptions::{PyBaseException, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -106,11 +106,16 @@ impl Response {
             .cast::<PyBytes>()
             .map_err(|_| PyTypeError::new_err(format!("write(): the data must be bytes, not {}", kind(data))))?;
         let data = data.as_bytes();
-        self.loan.with(py, |exchange| self.write_now(py, exchange, data)).unwrap_or_else(|| {
-            Err(PyRuntimeError::new_err(
+        match self.loan.with(py, |exchange| self.write_now(py, exchange, data)) {
+            Some(Ok(written)) => written,
+            Some(Err(TooLate)) => {
+                self.noted(py).gone = true;
+                Err(PyBrokenPipeError::new_err("write(): the request took too long, and its client was answered"))
+            }
+            None => Err(PyRuntimeError::new_err(
                 "write() was called after the application had returned; only it may call write()",
-            ))
-        })
+            )),
+        }
     }
 
     /// The garbage collector's view: the cycle through `write`.

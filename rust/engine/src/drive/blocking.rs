@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, gives_way, idle_enough, look_away};
 use super::duty::{Duty, Word};
+use super::overdue::Watch;
+use super::seat::{Seat, Waiting};
 use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor, Worn};
 use crate::connection::Stage;
@@ -30,6 +32,7 @@ pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
     listeners: Listeners,
+    watch: Watch,
     accepting: Mutex<()>,
     /// One for each thread.
     wakes: Vec<Wake>,
@@ -53,18 +56,20 @@ impl BlockingDriver {
     /// Prepares to serve `listeners` with `threads` threads.
     ///
     /// # Errors
-    /// When the system has no descriptors for a wake-up.
+    /// When the system has no descriptors for a wake-up, or no thread.
     pub fn new(
         gateway: Arc<dyn Gateway>,
         listeners: Listeners,
         context: Arc<Context>,
         threads: usize,
     ) -> io::Result<Self> {
+        let watch = Watch::begin(&gateway, &context, threads)?;
         context.row.ready(Capacity::connections(threads));
         Ok(Self {
             gateway,
             context,
             listeners,
+            watch,
             accepting: Mutex::new(()),
             wakes: (0..threads).map(|_| Wake::new()).collect::<io::Result<_>>()?,
             left: AtomicUsize::new(0),
@@ -120,10 +125,12 @@ impl BlockingDriver {
         let no_such_thread =
             || io::Error::new(io::ErrorKind::InvalidInput, format!("the driver has no thread {thread}"));
         let waiter = Waiter { wake: Some(self.wakes.get(thread).ok_or_else(no_such_thread)?), watch };
+        let seat = self.watch.seat(thread).ok_or_else(no_such_thread)?;
         let door = Door::new(self, &waiter)?;
         let mut lane = Lane {
             driver: self,
             thread,
+            seat,
             waiter,
             door,
             supervisor,
@@ -199,6 +206,7 @@ impl Door {
 struct Lane<'a> {
     driver: &'a BlockingDriver,
     thread: usize,
+    seat: &'a Arc<Seat>,
     waiter: Waiter<'a>,
     door: Door,
     supervisor: &'a mut dyn Supervisor,
@@ -416,8 +424,11 @@ impl Lane<'_> {
             wire.connection.retire(now);
         }
         wire.begin_answer(now, context);
-        let mut one = One { wire, out: &mut self.scratch.out, context, given: false };
+        let waiting = Waiting::begin(&mut *wire, self.seat, now);
+        let mut one =
+            One { waiting: Some(waiting), wire: None, out: &mut self.scratch.out, context, seat: self.seat, now };
         driver.gateway.serve(&mut one);
+        drop(one);
         context.row.left();
         wire.end_answer(&mut self.scratch.out);
         Ok(wire.complete(Instant::now(), &mut self.scratch, context))
@@ -426,15 +437,20 @@ impl Lane<'_> {
 
 /// A batch of one request. Its answer is sent after the gateway has returned, detached from the interpreter.
 struct One<'a> {
-    wire: &'a mut Wire,
+    /// Until the gateway asks for it.
+    waiting: Option<Waiting<'a, &'a mut Wire>>,
+    wire: Option<&'a mut Wire>,
     out: &'a mut Vec<u8>,
     context: &'a Context,
-    given: bool,
+    seat: &'a Arc<Seat>,
+    now: Instant,
 }
 
 impl Batch for One<'_> {
     fn next(&mut self) -> Option<Exchange<'_>> {
-        let first = !std::mem::replace(&mut self.given, true);
-        first.then_some(Exchange { wire: self.wire, out: self.out, context: self.context })
+        let (wire, in_time) = self.waiting.take()?.end();
+        self.wire = wire.filter(|_| in_time.is_ok());
+        let wire = self.wire.as_deref_mut()?;
+        Some(Exchange::new(wire, self.out, self.context, self.seat, self.now))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::duty::Orders;
+use super::overdue::Deadline;
 use super::overload::QueueBounds;
 use super::readers::Readers;
 use super::wear::Wear;
@@ -50,6 +51,8 @@ pub struct Context {
     pub row: OwnRow,
     /// What the child is to do about clients.
     pub orders: Orders,
+    /// How long the application may take.
+    pub deadline: Deadline,
     /// The bounds of the child's life.
     pub wear: Wear,
 }

@@ -1,10 +1,12 @@
 //! One request with its response, as the gateway sees it.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::Progress;
 use super::readers::Look;
+use super::seat::Seat;
 use super::wire::Wire;
 use super::{Body, Context, Duty};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
@@ -31,9 +33,34 @@ pub struct Exchange<'a> {
     pub(super) wire: &'a mut Wire,
     pub(super) out: &'a mut Vec<u8>,
     pub(super) context: &'a Context,
+    pub(super) seat: &'a Arc<Seat>,
+    /// When the request was given out, until that was of use.
+    pub(super) begun: Option<Instant>,
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        wire: &'a mut Wire,
+        out: &'a mut Vec<u8>,
+        context: &'a Context,
+        seat: &'a Arc<Seat>,
+        now: Instant,
+    ) -> Self {
+        seat.begin();
+        Self { wire, out, context, seat, begun: Some(now) }
+    }
+
+    /// Where the thread sits that has the exchange.
+    #[must_use]
+    pub fn seat(&self) -> &'a Arc<Seat> {
+        self.seat
+    }
+
+    /// The thread is back from the application for good. Tells whether it was too late, which is true once.
+    pub fn settle(&mut self) -> bool {
+        self.seat.settle()
+    }
+
     /// The request's head.
     #[must_use]
     pub fn head(&self) -> &Head {
@@ -213,5 +240,11 @@ impl Exchange<'_> {
             self.wire.noted.status = status;
             self.wire.connection.reject(&Reject::new(status, "the application failed"), self.out);
         }
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        self.seat.settle();
     }
 }

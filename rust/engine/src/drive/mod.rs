@@ -14,11 +14,13 @@ mod context;
 mod duty;
 mod exchange;
 mod no_room;
+mod overdue;
 mod overload;
 mod reactor;
 mod readers;
 mod ready;
 mod role;
+mod seat;
 mod surplus;
 mod turn;
 mod wear;
@@ -30,9 +32,11 @@ pub use budget::{Bounds, Budget};
 pub use context::{Context, Spool};
 pub use duty::{Duty, Orders};
 pub use exchange::{Exchange, Gone, Queued};
+pub use overdue::{Deadline, Got, Overdue, Then};
 pub use overload::QueueBounds;
 pub use readers::Readers;
 pub use role::ReactorDriver;
+pub use seat::{Seat, TooLate, Waits};
 pub use wear::{Wear, Worn};
 
 use crate::net::Attention;
@@ -41,6 +45,15 @@ use crate::net::Attention;
 pub trait Gateway: Send + Sync + 'static {
     /// Answers every exchange of `batch`, attached to the interpreter once for all of them.
     fn serve(&self, batch: &mut dyn Batch);
+
+    /// A request takes longer than it may, and its client was answered: shows what its thread does, and asks it to come
+    /// back. Run by a thread of its own, which may wait for the interpreter.
+    fn overdue(&self, overdue: &Overdue) {
+        let _ = overdue;
+    }
+
+    /// Ends the process at once, without the interpreter: it has nothing else to offer. Run by a thread of the engine.
+    fn end_process(&self) {}
 }
 
 /// Complete requests for one thread, one at a time.

@@ -23,9 +23,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::duty::Word;
+use super::overdue::Watch;
 use super::overload;
 use super::reactor::{Patience, Reactor};
 use super::ready::{Away, Queue};
+use super::seat::Seat;
 use super::turn::Turn;
 use super::wire::{Scratch, Verdict};
 use super::{Context, Gateway, Worn};
@@ -61,6 +63,13 @@ struct Sleepers {
     others: usize,
 }
 
+/// Which of the driver's threads this is.
+#[derive(Clone, Copy)]
+pub(super) struct Post<'a> {
+    pub(super) thread: usize,
+    pub(super) seat: &'a Arc<Seat>,
+}
+
 /// What a thread does next.
 enum Work {
     Lead(Box<Reactor>),
@@ -73,6 +82,7 @@ pub struct ReactorDriver {
     gateway: Arc<dyn Gateway>,
     pub(super) context: Arc<Context>,
     threads: usize,
+    watch: Watch,
     /// Handlers can run at the same time (free-threaded interpreter): waiting requests wake sleepers at once.
     parallel: bool,
     table: Mutex<Table>,
@@ -107,7 +117,7 @@ impl ReactorDriver {
     /// Prepares to serve `listeners` with at most `threads` threads inside `gateway` at once.
     ///
     /// # Errors
-    /// When the system has no descriptors for a poller.
+    /// When the system has no descriptors for a poller, or no thread.
     pub fn new(
         gateway: Arc<dyn Gateway>,
         listeners: Listeners,
@@ -116,11 +126,13 @@ impl ReactorDriver {
         parallel: bool,
     ) -> io::Result<Self> {
         let (reactor, waker) = Reactor::new(listeners)?;
+        let watch = Watch::begin(&gateway, &context, threads + 1)?;
         context.row.ready(Capacity::requests(threads, context.open_connections));
         Ok(Self {
             gateway,
             context,
             threads,
+            watch,
             parallel,
             table: Mutex::new(Table::Lent(Box::new(reactor))),
             lent: AtomicU64::new(1),
@@ -142,14 +154,18 @@ impl ReactorDriver {
     /// Serves as thread `thread` (0 to `threads`) until the child is retired and every connection has ended.
     ///
     /// # Errors
-    /// When the system cannot poll.
+    /// When the system cannot poll, or there is no such thread.
     pub fn run(&self, thread: usize) -> io::Result<()> {
+        let no_such_thread =
+            || io::Error::new(io::ErrorKind::InvalidInput, format!("the driver has no thread {thread}"));
+        let seat = self.watch.seat(thread).ok_or_else(no_such_thread)?;
+        let post = Post { thread, seat };
         let mut scratch = Scratch::default();
         let mut next = self.take_from_table().map_or(Work::Serve, Work::Lead);
         loop {
             next = match next {
-                Work::Lead(reactor) => self.lead(reactor, thread, &mut scratch)?,
-                Work::Serve => self.work(thread, &mut scratch),
+                Work::Lead(reactor) => self.lead(reactor, post, &mut scratch)?,
+                Work::Serve => self.work(post, &mut scratch),
                 Work::Leave => break,
             };
         }
@@ -199,7 +215,7 @@ impl ReactorDriver {
     }
 
     /// The life of the leader: turns the reactor, and serves what is complete. Returns when the role has passed on.
-    fn lead(&self, mut reactor: Box<Reactor>, thread: usize, scratch: &mut Scratch) -> io::Result<Work> {
+    fn lead(&self, mut reactor: Box<Reactor>, post: Post<'_>, scratch: &mut Scratch) -> io::Result<Work> {
         loop {
             // Before a wait: the last connection may have ended in a turn, or with the answer that this thread has given.
             let turned = if reactor.is_over() { Ok(()) } else { self.turn(&mut reactor) };
@@ -209,7 +225,7 @@ impl ReactorDriver {
                 return turned.map(|()| Work::Leave);
             }
             let Some(first) = self.claim() else { continue };
-            let mut turn = Turn::new(self, thread, scratch, Some(reactor), first);
+            let mut turn = Turn::new(self, post, scratch, Some(reactor), first);
             self.gateway.serve(&mut turn);
             let kept = turn.close();
             self.leave();
@@ -333,10 +349,10 @@ impl ReactorDriver {
     }
 
     /// The life of a thread without the role: serves what waits, then sleeps until it is needed.
-    fn work(&self, thread: usize, scratch: &mut Scratch) -> Work {
+    fn work(&self, post: Post<'_>, scratch: &mut Scratch) -> Work {
         // A request that came while all were busy was left for whoever leaves next; see `claim` and `turn`.
         while let Some(first) = self.claim() {
-            let mut turn = Turn::new(self, thread, scratch, None, first);
+            let mut turn = Turn::new(self, post, scratch, None, first);
             self.gateway.serve(&mut turn);
             let kept = turn.close();
             self.leave();

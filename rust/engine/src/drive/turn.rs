@@ -11,8 +11,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::accept::lets_go;
 use super::reactor::Reactor;
 use super::ready::Away;
-use super::role::ReactorDriver;
-use super::wire::{Scratch, Verdict};
+use super::role::{Post, ReactorDriver};
+use super::seat::Waiting;
+use super::wire::{Scratch, Verdict, Wire};
 use super::{Batch, Exchange, overload};
 use crate::connection::Stage;
 
@@ -29,14 +30,20 @@ enum Hold {
     Nothing,
 }
 
+/// The request that a batch begins with, while its thread waits for the interpreter.
+struct First<'a> {
+    place: usize,
+    waiting: Waiting<'a, Box<Wire>>,
+}
+
 /// One batch of one thread.
 pub(super) struct Turn<'a> {
     driver: &'a ReactorDriver,
-    thread: usize,
+    post: Post<'a>,
     hold: Hold,
     scratch: &'a mut Scratch,
     /// The request that the batch begins with, until the gateway asks for it.
-    first: Option<Away>,
+    first: Option<First<'a>>,
     current: Option<Away>,
     /// When the exchange under way entered the application, and what time of its own the thread had used by then.
     entered: Instant,
@@ -48,7 +55,7 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     pub(super) fn new(
         driver: &'a ReactorDriver,
-        thread: usize,
+        post: Post<'a>,
         scratch: &'a mut Scratch,
         reactor: Option<Box<Reactor>>,
         first: Away,
@@ -56,16 +63,19 @@ impl<'a> Turn<'a> {
         let now = Instant::now();
         let mut turn = Self {
             driver,
-            thread,
+            post,
             hold: reactor.map_or(Hold::Nothing, Hold::Has),
             scratch,
-            first: Some(first),
+            first: None,
             current: None,
             entered: now,
             sampled: None,
             until: now + SERVE_FOR,
         };
         turn.lend();
+        // Only now: lending is for others to go on meanwhile.
+        let waiting = Waiting::begin(first.wire, post.seat, now);
+        turn.first = Some(First { place: first.place, waiting });
         turn
     }
 
@@ -88,7 +98,7 @@ impl<'a> Turn<'a> {
         };
         let driver = self.driver;
         let context = &*driver.context;
-        context.row.stage(self.thread, None);
+        context.row.stage(self.post.thread, None);
         away.wire.end_answer(&mut self.scratch.out);
         if let Some(used_before) = self.sampled.take() {
             let took = now.saturating_duration_since(self.entered);
@@ -117,12 +127,25 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// The request that the batch begins with, if this thread has not turned to it yet. One for which the interpreter came
+    /// too late was answered meanwhile, and is the one under way that is to be ended.
+    fn arrive(&mut self) -> Option<Away> {
+        let First { place, waiting } = self.first.take()?;
+        let (wire, in_time) = waiting.end();
+        let away = Away { place, wire: wire? };
+        if in_time.is_ok() {
+            return Some(away);
+        }
+        self.current = Some(away);
+        None
+    }
+
     /// The next request that is to be served. Those that have waited in vain are seen to.
-    fn take(&mut self, now: Instant) -> Option<Away> {
+    fn take(&mut self, mut arrived: Option<Away>, now: Instant) -> Option<Away> {
         let driver = self.driver;
         let context = &*driver.context;
         loop {
-            let mut away = match self.first.take() {
+            let mut away = match arrived.take() {
                 Some(first) => first,
                 None => driver.take_queued()?,
             };
@@ -140,7 +163,7 @@ impl<'a> Turn<'a> {
 
     /// The batch is over; gives the reactor back to the thread's loop if the thread still leads.
     pub(super) fn close(mut self) -> Option<Box<Reactor>> {
-        if let Some(first) = self.first.take() {
+        if let Some(first) = self.arrive() {
             // The gateway has not even asked for it: it is answered like one that was left without an answer.
             self.current = Some(first);
         }
@@ -154,15 +177,16 @@ impl<'a> Turn<'a> {
 
 impl Batch for Turn<'_> {
     fn next(&mut self) -> Option<Exchange<'_>> {
+        let arrived = self.arrive();
         let now = self.complete();
         let driver = self.driver;
-        if matches!(self.hold, Hold::Has(_)) && now >= self.until {
+        if arrived.is_none() && matches!(self.hold, Hold::Has(_)) && now >= self.until {
             return None;
         }
-        let mut away = self.take(now)?;
+        let mut away = self.take(arrived, now)?;
         self.lend();
         let row = &driver.context.row;
-        row.stage(self.thread, Some(Stage::Handler));
+        row.stage(self.post.thread, Some(Stage::Handler));
         if driver.somebody_waits() {
             let waited = now.saturating_duration_since(away.wire.noted.complete_at);
             let goes = lets_go(waited, row.connections(), || row.fewest_connections_where_idle());
@@ -175,7 +199,7 @@ impl Batch for Turn<'_> {
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);
         let away = self.current.insert(away);
-        Some(Exchange { wire: &mut away.wire, out: &mut self.scratch.out, context: &driver.context })
+        Some(Exchange::new(&mut away.wire, &mut self.scratch.out, &driver.context, self.post.seat, now))
     }
 }
 

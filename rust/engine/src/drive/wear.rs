@@ -15,6 +15,8 @@ pub enum Worn {
     Connections = 1,
     /// Answered requests.
     Requests = 2,
+    /// A thread that does not come back from a request that has run for too long.
+    Overdue = 3,
 }
 
 impl Worn {
@@ -24,6 +26,7 @@ impl Worn {
         match self {
             Self::Connections => "max_connections_per_child",
             Self::Requests => "max_requests_per_child",
+            Self::Overdue => "timeout",
         }
     }
 }
@@ -57,7 +60,7 @@ impl Wear {
     #[must_use]
     pub fn worn(&self) -> Option<Worn> {
         let reached = self.reached.load(SeqCst);
-        [Worn::Connections, Worn::Requests].into_iter().find(|worn| *worn as u8 == reached)
+        [Worn::Connections, Worn::Requests, Worn::Overdue].into_iter().find(|worn| *worn as u8 == reached)
     }
 
     /// One connection more has been accepted.
@@ -74,6 +77,11 @@ impl Wear {
         if most == 0 || counter.fetch_add(1, Relaxed) + 1 < most {
             return;
         }
+        self.reach(what);
+    }
+
+    /// A bound is reached.
+    pub(super) fn reach(&self, what: Worn) {
         let first = self.reached.compare_exchange(0, what as u8, SeqCst, SeqCst).is_ok();
         if let Some(bell) = self.bell.as_ref().filter(|_| first) {
             // A pipe that is full has rung already.

@@ -62,11 +62,13 @@ pub(super) struct Noted {
     pub(super) waited: Duration,
     pub(super) status: u16,
     pub(super) bytes: u64,
+    /// The access log has it.
+    recorded: bool,
 }
 
 impl Noted {
     fn begin(now: Instant) -> Self {
-        Self { complete_at: now, waited: Duration::ZERO, status: 0, bytes: 0 }
+        Self { complete_at: now, waited: Duration::ZERO, status: 0, bytes: 0, recorded: false }
     }
 
     /// The value of a Server-Timing field at the beginning of an answer: milliseconds in the queue, and in the application so
@@ -450,7 +452,11 @@ impl Wire {
         self.proceed(now, scratch, context)
     }
 
-    fn record(&self, now: Instant, context: &Context) {
+    /// Notes the exchange under way in the access log, once.
+    pub(super) fn record(&mut self, now: Instant, context: &Context) {
+        if std::mem::replace(&mut self.noted.recorded, true) {
+            return;
+        }
         let Some(log) = &context.access_log else {
             return;
         };

@@ -67,6 +67,12 @@ impl Reject {
         Self { status: 503, reason, retry_after: Some(retry_after) }
     }
 
+    /// 504: the application has not begun an answer in time.
+    #[must_use]
+    pub const fn gateway_timeout() -> Self {
+        Self::new(504, "the application took too long")
+    }
+
     /// The reason phrase of the status line.
     #[must_use]
     pub const fn phrase(&self) -> &'static str {

@@ -121,6 +121,39 @@ impl Socket {
         let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(std::time::Duration::ZERO));
     }
 
+    /// Ends both sides. The descriptor stays.
+    pub fn shutdown(&self) {
+        // As below.
+        let _ = shutdown(&self.fd, Shutdown::Both);
+    }
+
+    /// Resets the connection now. The descriptor keeps its number, and stands for a socket without a peer from now on.
+    pub fn sever(&mut self) {
+        self.reset_on_close();
+        let dead = rustix::net::socketpair(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
+            None,
+        );
+        // Without a descriptor to spare the client has to see the end of a shortened answer for a whole one.
+        if !dead.is_ok_and(|(dead, _)| rustix::io::dup2(&dead, &mut self.fd).is_ok()) {
+            self.shutdown();
+        }
+    }
+
+    /// Receives and throws away what is there, `most` bytes at most (and a little more).
+    pub fn throw_away(&self, most: usize) {
+        let mut buffer = [0; 4096];
+        let mut count = 0;
+        while count < most {
+            match self.receive(&mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => count += n,
+            }
+        }
+    }
+
     /// Ends the sending side; the client sees the end of the answer and may still be sending.
     pub fn shutdown_write(&self) {
         // A client that has reset the connection makes this fail; there is nothing left to end then.

@@ -102,6 +102,11 @@ impl OwnRow {
         if short { cells.queued.load(Relaxed) as usize } else { 0 }
     }
 
+    /// The application has taken too long for a request.
+    pub fn timed_out(&self) {
+        self.cells().timed_out.fetch_add(1, Relaxed);
+    }
+
     /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.
     pub fn stage(&self, thread: usize, stage: Option<Stage>) {
         if let Some(slot) = self.board.slots(self.child).get(thread) {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use engine::connection::{BodyLength, Protocol};
 use engine::drive::{
-    Batch, BlockingDriver, Bounds, Budget, Context, Exchange, Gateway, Interrupted, Orders, QueueBounds, ReactorDriver,
-    Readers, Spool, Supervisor, Wear, Worn,
+    Batch, BlockingDriver, Bounds, Budget, Context, Deadline, Exchange, Gateway, Interrupted, Orders, Overdue,
+    QueueBounds, ReactorDriver, Readers, Spool, Supervisor, Wear, Worn,
 };
 use engine::log::{ErrorLog, Level};
 use engine::net::{Attention, Interest, Listener, Listeners, wait_one};
@@ -30,6 +30,11 @@ pub struct Paths {
     pub gate: Arc<Barrier>,
     pub inside: AtomicUsize,
     pub most_inside: AtomicUsize,
+    /// What the gateway was told of late requests: path, what the client got, what the thread waits for.
+    pub late: Mutex<Vec<String>>,
+    /// Exchanges that were late in the end.
+    pub settled: AtomicUsize,
+    pub ended: AtomicUsize,
 }
 
 impl Gateway for Paths {
@@ -77,11 +82,65 @@ impl Gateway for Paths {
                     exchange.finish();
                 }
                 ["nothing"] => {}
+                ["away", ms] => {
+                    if exchange.away(|_| sleep(ms)).1.is_ok() {
+                        answer(&mut exchange, b"back");
+                    }
+                }
+                ["away-gate"] => {
+                    exchange.away(|_| self.gate.wait()).1.unwrap_err();
+                    answer_in_vain(&mut exchange);
+                }
+                ["extended", ms] => {
+                    assert!(exchange.seat().extend(PATIENCE) && !exchange.seat().extend(Duration::from_secs(90_000)));
+                    if exchange.away(|_| sleep(ms)).1.is_ok() {
+                        answer(&mut exchange, b"back");
+                    }
+                }
+                ["stream", times @ ..] => {
+                    exchange.respond(b"200 OK").unwrap().finish(BodyLength::Unknown).unwrap();
+                    exchange.queue(b"begun");
+                    exchange.flush().unwrap();
+                    if times.iter().all(|ms| {
+                        let in_time = exchange.away(|_| sleep(ms)).1.is_ok();
+                        exchange.queue(b"more");
+                        in_time && exchange.flush().is_ok()
+                    }) {
+                        exchange.finish();
+                    }
+                }
+                ["close", ms] => {
+                    answer(&mut exchange, b"complete");
+                    let ((), _late) = exchange.away(|_| sleep(ms));
+                }
                 _ => answer(&mut exchange, b"Hello, world!"),
             }
             self.inside.fetch_sub(1, SeqCst);
+            self.settled.fetch_add(usize::from(exchange.settle()), SeqCst);
         }
     }
+
+    fn overdue(&self, overdue: &Overdue) {
+        let _attached = self.interpreter.as_ref().map(|interpreter| interpreter.lock().unwrap());
+        let path = String::from_utf8_lossy(&overdue.path);
+        self.late.lock().unwrap().push(format!("{path} {:?} {:?}", overdue.got, overdue.waits));
+    }
+
+    fn end_process(&self) {
+        self.ended.fetch_add(1, SeqCst);
+    }
+}
+
+/// What the application makes when it is too late.
+fn answer_in_vain(exchange: &mut Exchange<'_>) {
+    assert!(exchange.respond(b"200 OK").is_err());
+    exchange.queue(&vec![b'v'; 100_000]);
+    exchange.flush().ok();
+    exchange.finish();
+}
+
+fn sleep(ms: &str) {
+    thread::sleep(Duration::from_millis(ms.parse().unwrap()));
 }
 
 fn answer(exchange: &mut Exchange<'_>, body: &[u8]) {
@@ -192,6 +251,7 @@ pub struct Shape {
     pub open_connections: usize,
     pub queue: QueueBounds,
     pub server_timing: bool,
+    pub deadline: Deadline,
 }
 
 impl Default for Shape {
@@ -207,6 +267,7 @@ impl Default for Shape {
             open_connections: 1000,
             queue: QueueBounds { requests: 1000, time: Duration::from_secs(60) },
             server_timing: false,
+            deadline: Deadline::default(),
         }
     }
 }
@@ -245,6 +306,7 @@ impl Server {
             access_log: None,
             row: OwnRow::new(Arc::clone(&board), 0, Some(spare_bell)).unwrap(),
             orders: Orders::default(),
+            deadline: shape.deadline,
             wear: Wear::new(shape.connections_per_child, shape.requests_per_child, Some(bell)),
         });
         let paths = Arc::new(Paths {
@@ -252,6 +314,9 @@ impl Server {
             gate: Arc::new(Barrier::new(2)),
             inside: AtomicUsize::new(0),
             most_inside: AtomicUsize::new(0),
+            late: Mutex::default(),
+            settled: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
         });
         let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
         let borrowed = listeners.iter().map(|listener| Listener::duplicate(listener.as_fd()).unwrap());

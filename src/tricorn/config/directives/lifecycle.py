@@ -126,7 +126,7 @@ START_TIMEOUT = Directive(
     meaning="Seconds that the import of the application, and then each child, may take to become ready.",
     reason="Large applications import in ten or twenty seconds on a busy machine; what takes longer hangs.",
     change=Change.RELOAD,
-    equivalents=Equivalents("", "--timeout (another purpose)", "--timeout-worker-healthcheck"),
+    equivalents=Equivalents("", "--timeout (which is timeout here)", "--timeout-worker-healthcheck"),
 )
 PRELOAD = Directive(
     name="preload",

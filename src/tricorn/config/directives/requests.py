@@ -107,6 +107,33 @@ KEEP_ALIVE_TIMEOUT = Directive(
     equivalents=Equivalents("KeepAliveTimeout", "--keep-alive (default 2)", "--timeout-keep-alive (default 5)"),
     flags=("--keep-alive", "--timeout-keep-alive"),
 )
+TIMEOUT = Directive(
+    name="timeout",
+    section=Section.DEADLINES,
+    kind=Seconds(0.0, 86_400.0),
+    default=60.0,
+    meaning="Seconds that the application may take to give the next thing: the beginning of its answer, the next block, the"
+    " end. Then the client gets 504 (an answer that has begun is broken off) and the log gets the stack of the thread;"
+    " under prefork the child is replaced, otherwise RequestTimeout is raised in the thread. 0 is for ever. Waiting for"
+    " the client does not count. See timeouts.md.",
+    reason="Proxies wait for an answer for 60 seconds: after that nobody would get it.",
+    change=Change.RELOAD,
+    equivalents=Equivalents("request-timeout of WSGIDaemonProcess (mod_wsgi)", "-t, --timeout (default 30)", ""),
+    flags=("-t",),
+)
+TIMEOUT_GRACE = Directive(
+    name="timeout_grace",
+    section=Section.DEADLINES,
+    kind=Seconds(0.0, 86_400.0),
+    default=10.0,
+    meaning="Seconds that a thread has to come back after RequestTimeout was raised in it. Then its child is replaced, the"
+    " successor first.",
+    reason="Time to roll back and to clean up. Whoever needs more waits for something that no exception can end.",
+    change=Change.RELOAD,
+    per_mpm=True,
+    mpms=(Mpm.WORKER, Mpm.EVENT),
+    instead="there the child of a request that takes too long has no other thread, and ends at once: see timeout",
+)
 SPOOL_DIRECTORY = Directive(
     name="spool_directory",
     section=Section.MEMORY,

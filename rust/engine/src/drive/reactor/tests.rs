@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::connection::Protocol;
-use crate::drive::{Bounds, Budget, Orders, QueueBounds, Readers, Spool, Wear};
+use crate::drive::{Bounds, Budget, Deadline, Orders, QueueBounds, Readers, Spool, Wear};
 use crate::log::ErrorLog;
 use crate::net::Listener;
 use crate::scoreboard::{Holdings, OwnRow, Scoreboard};
@@ -33,6 +33,7 @@ fn context() -> Context {
         access_log: None,
         row: OwnRow::new(board, 0, None).unwrap(),
         orders: Orders::default(),
+        deadline: Deadline::default(),
         wear: Wear::new(0, 0, None),
     }
 }
