@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,36 @@ def until(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         time.sleep(0.02)  # other processes give no event for it
     return outcome
+
+
+def wait_until_busy(server: Server) -> None:
+    """Until some child is inside the application's sleep."""
+    # 230 and 35: clock_nanosleep and nanosleep of x86-64; 115 and 101 of arm64.
+    sleeps = {"230", "35", "115", "101"}
+
+    def called(task: Path) -> str:
+        try:
+            return (task / "syscall").read_text().split()[0]
+        except OSError:  # it has ended since it was listed
+            return ""
+
+    def sleeping() -> bool:
+        tasks = (task for pid in server.child_pids() for task in Path(f"/proc/{pid}/task").glob("*"))
+        return any(called(task) in sleeps for task in tasks)
+
+    until(sleeping, "a child is busy")
+
+
+def settled_descriptors(pid: int) -> int:
+    """How many descriptors a process holds once that no longer changes: it says that it serves before all is tidied up."""
+    counts: deque[int] = deque(maxlen=20)
+
+    def settled() -> bool:
+        counts.append(len(os.listdir(f"/proc/{pid}/fd")))
+        return len(counts) == 20 and len(set(counts)) == 1
+
+    until(settled, "the descriptors settle")
+    return counts[-1]
 
 
 def alive(pid: int) -> bool:

@@ -6,13 +6,12 @@ import os
 import re
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.control.client import alive, ask, until
+from tests.control.client import alive, ask, settled_descriptors, until
 from tricorn.testing import Server
 
 Start = Callable[..., Server]
@@ -289,18 +288,6 @@ def test_children_that_leave_one_after_the_other_are_waited_with(start: Start, s
     server.log.wait_for("crashes in a row; the next start is in")
 
 
-def settled_descriptors(pid: int) -> int:
-    """How many descriptors a process holds once that no longer changes: it says that it serves before all is tidied up."""
-    counts: deque[int] = deque(maxlen=5)
-
-    def settled() -> bool:
-        counts.append(len(os.listdir(f"/proc/{pid}/fd")))
-        return len(counts) == 5 and len(set(counts)) == 1
-
-    until(settled, "the descriptors settle")
-    return counts[-1]
-
-
 @pytest.mark.parametrize("how", ["pid", "descriptors", "status", "unforked", "code", "end"])
 def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -> None:
     (site / "forger.py").write_text(_FORGER)
@@ -314,7 +301,7 @@ def test_a_template_that_lies_harms_nobody(start: Start, site: Path, how: str) -
         if how in ("unforked", "code"):
             server.log.wait_for("is killed: it sent")
         assert ask(server, "/word") == "first"
-        until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == held, "nothing of it is kept")
+        until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) <= held, "nothing of it is kept")
         assert stranger.poll() is None
     finally:
         stranger.kill()

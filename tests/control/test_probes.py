@@ -19,10 +19,9 @@ from typing import Self
 
 import pytest
 
-from tests.control.client import alive, ask, until
+from tests.control.client import alive, ask, until, wait_until_busy
 from tests.control.conftest import APPS
 from tests.control.load import Load
-from tests.control.test_signals import wait_until_busy
 from tricorn.testing import Server
 
 Start = Callable[..., Server]
@@ -31,7 +30,7 @@ IMPORT = 3.0
 PERIOD = 0.1
 PATIENCE = 1.0
 """Seconds a probing client waits."""
-DRAIN = 2.0
+DRAIN = 3.0
 LATE = 0.5
 """Seconds after the signal at which the late request is sent."""
 
@@ -131,7 +130,7 @@ def serving(site: Path, mpm: str, *options: str) -> Server:
 
 def test_a_stop_with_a_drain_delay_answers_the_late_one_too(site: Path, mpm: str) -> None:
     with serving(site, mpm, "--drain-delay", str(DRAIN)) as server:
-        in_service = Probe(server, "/slow?1")
+        in_service = Probe(server, "/slow?2")
         wait_until_busy(server)
         waiting = Probe(server, "/word")
         signalled = time.monotonic()

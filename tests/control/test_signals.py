@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.control.client import alive, ask, until
+from tests.control.client import alive, ask, until, wait_until_busy
 from tricorn.parent.signals import ECHO
 from tricorn.testing import Server
 
@@ -35,21 +35,6 @@ class Asking(threading.Thread):
     def given(self) -> str:
         self.join(20)
         return self.answer
-
-
-def wait_until_busy(server: Server) -> None:
-    """Until some child is inside the application's sleep."""
-
-    def sleeping() -> bool:
-        for pid in server.child_pids():
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/syscall") as file:
-                    # 230 and 35: clock_nanosleep and nanosleep of x86-64; 115 and 101 of arm64.
-                    if file.read().split()[0] in {"230", "35", "115", "101"}:
-                        return True
-        return False
-
-    until(sleeping, "a child is busy")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

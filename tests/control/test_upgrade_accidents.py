@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.control.client import alive, ask, status, until
+from tests.control.client import alive, ask, status, until, wait_until_busy
 from tricorn.control.client import NoAnswerError
 from tricorn.testing import Server
 
@@ -48,7 +47,7 @@ def test_a_stop_of_every_process_lets_the_old_server_answer_what_it_has_read(sta
     answers: list[str] = []
     asking = threading.Thread(target=lambda: answers.append(ask(server, "/slow?2")))
     asking.start()
-    time.sleep(0.3)  # nothing tells that a request is in the application
+    wait_until_busy(server)
     new = begin(server)
     server.log.wait_for("this one leaves")
     server.signal(signal.SIGTERM)
@@ -67,7 +66,7 @@ def test_a_second_stop_of_an_old_server_does_not_wait(start: Start) -> None:
 
     asking = threading.Thread(target=ask_in_vain)
     asking.start()
-    time.sleep(0.3)
+    wait_until_busy(server)
     new = begin(server)
     server.log.wait_for("this one leaves")
     server.signal(signal.SIGTERM)

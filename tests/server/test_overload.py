@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from tests.control.client import wait_until_busy
 from tests.server.client import Client, request
 from tests.server.conftest import Serving, Start
 
@@ -73,7 +74,7 @@ def test_more_than_may_wait_are_refused_with_a_time_to_come_back(start: Start, m
     server = start(Serving("plain.py:application", options=bounds, capacity=ONE_THREAD))
     with ExitStack() as stack:
         slow = stack.enter_context(Client(server.address)).send(request("/sleep?3"))
-        sleep(0.3)
+        wait_until_busy(server)
         waiting = []
         for _ in range(2):
             waiting.append(stack.enter_context(Client(server.address)).send(request("/")))
@@ -95,8 +96,8 @@ def test_the_access_log_tells_the_time_in_the_queue(start: Start, mpm: str) -> N
     log = ("--access-log=-", "--access-log-format=%U %s waited=%Q took=%D")
     server = start(Serving("plain.py:application", options=log, capacity=ONE_THREAD))
     with Client(server.address) as slow, Client(server.address) as other:
-        slow.send(request("/sleep?1"))
-        sleep(0.3)
+        slow.send(request("/sleep?2"))
+        wait_until_busy(server)
         other.send(request("/echo"))
         assert slow.response().body == b"slept"
         slow.close()
