@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Forked
 from tests.unit.control.fake_server import Server
 from tricorn.control import client
 from tricorn.control.client import Conversation, NoAnswerError
@@ -105,24 +107,26 @@ def test_a_server_that_says_no_before_it_has_read(listener: socket.socket, path:
 
 @pytest.mark.parametrize("watched", ["process", "socket"])
 def test_the_end_of_a_server(path: Path, watched: str) -> None:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            end = socket.socket(socket.AF_UNIX)
-            end.bind(str(path))
-            end.listen()
-            end.accept()[0].recv(1)
-            time.sleep(20)
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + 20
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    with Conversation(path) as conversation:
-        if watched == "socket" and conversation._pidfd is not None:
-            os.close(conversation._pidfd)
-            conversation._pidfd = None
-        assert not conversation.wait_for_end(time.monotonic() + 0.15)
-        os.kill(pid, 9)
-        assert conversation.wait_for_end(time.monotonic() + 20)
-    os.waitpid(pid, 0)
+    listens, told = os.pipe()
+
+    def serve() -> None:
+        end = socket.socket(socket.AF_UNIX)
+        end.bind(str(path))
+        end.listen()
+        os.write(told, b".")
+        client, _ = end.accept()
+        client.recv(1)
+        signal.pause()
+
+    with Forked(serve) as server:
+        os.close(told)
+        # Not before: the file is there a moment before anybody listens.
+        assert os.read(listens, 1) == b"."
+        os.close(listens)
+        with Conversation(path) as conversation:
+            if watched == "socket" and conversation._pidfd is not None:
+                os.close(conversation._pidfd)
+                conversation._pidfd = None
+            assert not conversation.wait_for_end(time.monotonic() + 0.15)
+            server.kill()
+            assert conversation.wait_for_end(time.monotonic() + 20)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.forks import Forked
 from tests.unit.control.fake_server import Operations, Server
 from tricorn.control.messages import LONGEST_ANSWER, LONGEST_REQUEST, Outcome
 from tricorn.control.places import is_alive
@@ -322,15 +323,13 @@ def test_a_forked_process_lets_go_without_an_effect_on_the_parent(server: Server
         waiting.sendall(b'{"verb": "reload"}\n')
         assert waiting.recv(1000)
         held = [server.control._end.fileno(), *(each.fileno() for each in server.control._sessions)]
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                server.control.abandon()
-                code = 2 if any(os.path.exists(f"/proc/self/fd/{fd}") for fd in held) else 0
-            finally:
-                os._exit(code)
-        assert os.waitpid(pid, 0)[1] == 0
+
+        def let_go() -> int:
+            server.control.abandon()
+            return 2 if any(os.path.exists(f"/proc/self/fd/{fd}") for fd in held) else 0
+
+        with Forked(let_go) as forked:
+            assert forked.wait() == 0
         assert outcome(server, b'{"verb": "status"}\n')[0] == 0
         server.do(lambda: server.operations.finish(Outcome(0, "reloaded")))
         assert answers(waiting)[-1]["done"]["text"] == "reloaded"

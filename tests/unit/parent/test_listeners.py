@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Forked
 from tricorn.config.settings import InheritedAddress, Listen, TcpAddress, UnixAddress
 from tricorn.parent import tcp
 from tricorn.parent.listeners import Listeners, open_listeners
@@ -67,16 +69,14 @@ def test_at_a_stop_nobody_new_is_queued_and_everybody_who_is_can_be_accepted_els
     assert outcome(late, 0.3) is None, "its handshake is passed over, not finished and not refused"
     for number, client in enumerate(clients):
         client.send(b"after %02d" % number)
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if serves_all_fifty(listeners.descriptors[0]) else 1)
-    answers = set()
-    for client in clients:
-        client.settimeout(10)
-        answers.add(client.recv(100))
-        client.close()
-    assert answers == {b"before %02d after %02d" % (number, number) for number in range(50)}
-    assert os.waitpid(pid, 0)[1] == 0
+    with Forked(lambda: 0 if serves_all_fifty(listeners.descriptors[0]) else 1) as child:
+        answers = set()
+        for client in clients:
+            client.settimeout(30)
+            answers.add(client.recv(100))
+            client.close()
+        assert answers == {b"before %02d after %02d" % (number, number) for number in range(50)}
+        assert child.wait() == 0
     assert listeners.is_empty()
     listeners.shut()
     assert outcome(late, 10) == errno.ECONNREFUSED
@@ -104,19 +104,11 @@ def serves_all_fifty(fd: int) -> bool:
 
 def test_shut_ends_a_socket_for_a_child_that_still_has_it(listeners: Listeners) -> None:
     to = place(listeners)
-    asked, ask = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(ask)
-        os.read(asked, 1)
-        os._exit(0)
-    os.close(asked)
-    listeners.shut()
-    if sys.platform == "linux":
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(to, timeout=5)
-    os.close(ask)
-    os.waitpid(pid, 0)
+    with Forked(signal.pause):
+        listeners.shut()
+        if sys.platform == "linux":
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(to, timeout=5)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(to, timeout=5)
 

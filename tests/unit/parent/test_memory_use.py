@@ -12,6 +12,7 @@ from typing import IO
 
 import pytest
 
+from tests.forks import Forked
 from tricorn.parent.figures import Figures, of_control_group, of_process
 from tricorn.parent.memory_use import MemoryFacts, Meter, Role
 
@@ -129,13 +130,11 @@ def test_a_fork_shares_until_it_writes() -> None:
 
 
 def test_one_who_is_gone_or_a_zombie_has_no_figures() -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert of_process(Path(f"/proc/{pid}")) is None
-    os.waitpid(pid, 0)
-    assert of_process(Path(f"/proc/{pid}")) is None
+    with Forked(lambda: 0) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert of_process(Path(f"/proc/{child.pid}")) is None
+        child.wait()
+        assert of_process(Path(f"/proc/{child.pid}")) is None
 
 
 @pytest.mark.parametrize("text", ["", "Rss:\nPss:\n", "Rss: many kB\n", "Rss: 0 kB\n", "\x00\xff"])
