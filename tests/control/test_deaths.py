@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.control.client import alive, ask, settled_descriptors, until
+from tests.control.conftest import make
+from tests.control.side_by_side import under_each_mpm
 from tricorn.testing import Server
 
 Start = Callable[..., Server]
@@ -159,17 +161,21 @@ def test_a_child_holds_nothing_of_the_parent_and_the_template(start: Start) -> N
         assert len((sockets[pid] & others) - listeners) == 0
 
 
-def test_a_template_that_hangs_is_replaced(start: Start) -> None:
-    server = start()
-    (template,) = server.template_pids()
-    victim, other = server.child_pids()
-    os.kill(template, signal.SIGSTOP)
-    os.kill(victim, signal.SIGKILL)
-    server.log.wait_for("does not tell of its end", timeout=20)
-    until(lambda: len(server.template_pids()) == 1 and server.template_pids() != [template], "there is a new one")
-    until(lambda: len(server.processes()) == 4, "and a child in the place of the dead one")
-    assert alive(other)
-    assert ask(server, "/word") == "first"
+def test_a_template_that_hangs_is_replaced(site: Path) -> None:
+    under_each_mpm(replaces_a_template_that_hangs, site)
+
+
+def replaces_a_template_that_hangs(mpm: str, site: Path, control: Path) -> None:
+    with make(site, mpm) as server:
+        (template,) = server.template_pids()
+        victim, other = server.child_pids()
+        os.kill(template, signal.SIGSTOP)
+        os.kill(victim, signal.SIGKILL)
+        server.log.wait_for("does not tell of its end", timeout=40)
+        until(lambda: len(server.template_pids()) == 1 and server.template_pids() != [template], "there is a new one")
+        until(lambda: len(server.processes()) == 4, "and a child in the place of the dead one")
+        assert alive(other)
+        assert ask(server, "/word") == "first"
 
 
 @pytest.mark.parametrize("preload", ["auto", "off"])
@@ -183,7 +189,7 @@ def test_an_application_that_blocks_every_signal(start: Start, site: Path, prelo
     until(lambda: len(server.child_pids()) == 2, "it is replaced")
 
 
-def test_a_child_that_closes_all_its_descriptors_is_killed(start: Start, site: Path) -> None:
+def test_a_child_that_closes_all_its_descriptors_is_killed(site: Path) -> None:
     (site / "closes.py").write_text(
         "import os, time\nfrom told import application as told\n"
         "def application(environ, start_response):\n"
@@ -195,12 +201,16 @@ def test_a_child_that_closes_all_its_descriptors_is_killed(start: Start, site: P
         "        time.sleep(60)\n"
         "    return told(environ, start_response)\n"
     )
-    server = start(application="closes")
-    with pytest.raises(OSError):
-        ask(server, "/close", timeout=2)
-    until(lambda: server.log.text().count("ended") >= 1, "it has ended, in one way or another", timeout=20)
-    until(lambda: len(server.child_pids()) == 2, "it is replaced")
-    assert ask(server, "/word") == "first"
+    under_each_mpm(replaces_a_child_without_descriptors, site)
+
+
+def replaces_a_child_without_descriptors(mpm: str, site: Path, control: Path) -> None:
+    with make(site, mpm, application="closes") as server:
+        with pytest.raises(OSError):
+            ask(server, "/close", timeout=2)
+        until(lambda: server.log.text().count("ended") >= 1, "it has ended, in one way or another", timeout=20)
+        until(lambda: len(server.child_pids()) == 2, "it is replaced")
+        assert ask(server, "/word") == "first"
 
 
 def test_a_copy_that_the_application_forks_off_never_serves(start: Start, site: Path) -> None:

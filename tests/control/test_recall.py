@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -12,17 +11,13 @@ import pytest
 from tests.control.client import status, tell, until
 from tests.control.conftest import APPS
 from tests.control.held import Held
+from tests.control.side_by_side import under_each_mpm
 from tricorn.testing import Server
 
 LIMIT = 6
 """Units, each a child of its own, under each MPM."""
 ATTEMPTS = 4
 """One child rests after the other, each for a second at least; a machine that is too busy may be late for some."""
-
-
-@pytest.fixture(autouse=True)
-def _gated(site: Path) -> None:
-    shutil.copy(APPS / "gated.py", site)
 
 
 def options(mpm: str, control: Path) -> tuple[str, ...]:
@@ -63,7 +58,11 @@ def called_back(server: Server, control: Path, held: Held) -> int | None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_child_that_rests_serves_again_when_the_load_returns(site: Path, control: Path, mpm: str) -> None:
+def test_a_child_that_rests_serves_again_when_the_load_returns(site: Path) -> None:
+    under_each_mpm(rests_and_serves_again, site, [APPS / "gated.py"])
+
+
+def rests_and_serves_again(mpm: str, site: Path, control: Path) -> None:
     with Server("gated", mpm=mpm, options=options(mpm, control), directory=site) as server:
         with Held(server, site) as held:
             held.fill(LIMIT)

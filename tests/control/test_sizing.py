@@ -15,6 +15,7 @@ from tests.control.client import ask, status, tell, until
 from tests.control.conftest import APPS
 from tests.control.held import Held
 from tests.control.load import Load
+from tests.control.side_by_side import under_each_mpm
 from tricorn.control.client import NoAnswerError
 from tricorn.testing import Server
 
@@ -115,28 +116,33 @@ def test_children_grow_with_the_load_up_to_the_limit_and_no_further(
 
 
 @pytest.mark.slow
-def test_children_shrink_after_the_load_and_nobody_notices(serve: Serve, site: Path, control: Path, mpm: str) -> None:
+def test_children_shrink_after_the_load_and_nobody_notices(site: Path) -> None:
     (site / "both.py").write_text(
         "from counted import application as counted\nfrom gated import application as gated\n"
         "def application(environ, start_response):\n"
         "    return (gated if environ['PATH_INFO'] == '/hold' else counted)(environ, start_response)\n"
     )
-    server = serve(*elastic(mpm), application="both")
-    with Held(server, site) as held:
-        held.fill(LIMIT)
-    first = server.log.mark()
-    with Load(server, 1, pace=0.02) as load:
-        # One client, and at most four idle: the units of that many children.
-        few = -(-(1 + 4) // UNIT[mpm])
-        until(lambda: len(server.child_pids()) <= few, "they have left", timeout=40)
-        assert len(server.child_pids()) * UNIT[mpm] >= SPARE
-    assert load.lost == []
-    assert load.raced == []
-    text = "\n".join(server.log.lines()[first:])
-    assert "ended unasked" not in text
-    assert "is killed" not in text
-    reasons = [entry["reason"] for entry in tell(control, "why", "--json").data["decisions"]]
-    assert reasons
+    under_each_mpm(shrinks_unnoticed, site, [APPS / "counted.py", APPS / "gated.py"])
+
+
+def shrinks_unnoticed(mpm: str, site: Path, control: Path) -> None:
+    options = ("--control-socket", str(control), "--graceful-timeout", "20", "--log-level", "debug", *elastic(mpm))
+    with Server("both", mpm=mpm, options=options, directory=site) as server:
+        with Held(server, site) as held:
+            held.fill(LIMIT)
+        first = server.log.mark()
+        with Load(server, 1, pace=0.02) as load:
+            # One client, and at most four idle: the units of that many children.
+            few = -(-(1 + 4) // UNIT[mpm])
+            until(lambda: len(server.child_pids()) <= few, "they have left", timeout=40)
+            assert len(server.child_pids()) * UNIT[mpm] >= SPARE
+        assert load.lost == []
+        assert load.raced == []
+        text = "\n".join(server.log.lines()[first:])
+        assert "ended unasked" not in text
+        assert "is killed" not in text
+        reasons = [entry["reason"] for entry in tell(control, "why", "--json").data["decisions"]]
+        assert reasons
 
 
 def test_a_new_child_is_there_long_before_the_application_could_be_imported_again(
