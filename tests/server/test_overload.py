@@ -23,7 +23,7 @@ HOLDS = {"prefork": 1, "worker": 2, "event": 2}
 ONE_THREAD = {**SMALL, "event": ("--workers=1", "--threads-per-child=1")}
 MANY = {**SMALL, "event": ("--workers=1", "--threads-per-child=2")}
 PATIENT = ("--keep-alive-timeout=60",)
-SOON = 3.0
+SOON = 20.0
 """Seconds: far below the keep-alive timeout, far above the tenth of a second for which an idle client is left alone."""
 
 

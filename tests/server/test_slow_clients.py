@@ -5,11 +5,11 @@ Where the outcome of each deadline is tested; here and in the modules named besi
 | deadline                  | outcome           | with a fake clock (rust/engine/tests) | both drivers      | for real               |
 | ------------------------- | ----------------- | ------------------------------------- | ----------------- | ---------------------- |
 | handshake                 | closed in silence | rates: silence_from_the_accept_on     | slow              | here                   |
-| header, no byte has come  | closed in silence | lifetimes: a_silent_client            | drive: deadlines  | test_limits            |
-| header, a byte has come   | 408               | rates: a_byte_of_a_head, the maximum  | drive: deadlines  | here, test_limits      |
-| body                      | 408               | rates: a_body_that_came_fast          | slow              | here, test_limits      |
-| response                  | reset             | rates: a_reader_that_takes_nothing    | slow              | here, test_limits      |
-| keep_alive                | closed in silence | lifetimes: keep_alive_ends            | drive: deadlines  | here, test_limits      |
+| header, no byte has come  | closed in silence | lifetimes: a_silent_client            | drive: deadlines  | test_deadlines         |
+| header, a byte has come   | 408               | rates: a_byte_of_a_head, the maximum  | drive: deadlines  | here, test_deadlines   |
+| body                      | 408               | rates: a_body_that_came_fast          | slow              | here, test_deadlines   |
+| response                  | reset             | rates: a_reader_that_takes_nothing    | slow              | here, test_deadlines   |
+| keep_alive                | closed in silence | lifetimes: keep_alive_ends            | drive: deadlines  | here, test_deadlines   |
 | lingering                 | closed            | lifetimes: lingering_is_bounded       | slow              | here                   |
 | retired and idle          | closed in silence | lifetimes: retiring_ends_idle         | drive: retiring   | here                   |
 | max_queue_time (event)    | 503               | overload (no clock of its own)        | overload          | test_overload          |
