@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import final
 
 __all__ = [
+    "AddressTables",
     "BlockingDriver",
     "ChildRow",
     "EngineSettings",
@@ -47,6 +48,23 @@ class Scoreboard:
         """Read every row that is in use, in slot order."""
 
 @final
+class AddressTables:
+    """Shared memory in which the children of one generation count what each client address has, for all to read.
+
+    Made by the parent beside the scoreboard, where there is a limit for that. A child begins the table of its row when
+    its driver is made; the parent clears the row of a child that is gone, and what that child had counts no more.
+    """
+
+    def __new__(cls, children: int, connections: int, elders: list[AddressTables] = ...) -> AddressTables:
+        """Map tables for `children` rows whose children hold at most `connections` each. Raises OSError.
+
+        What the children of `elders` have (tables of other generations of the same server) counts as well.
+        """
+
+    def clear(self, child: int) -> None:
+        """The child in this row is gone."""
+
+@final
 class ChildRow:
     """What one child's row said at one moment."""
 
@@ -79,6 +97,8 @@ class ChildRow:
     """Bytes of bodies and answers in temporary files now."""
     timed_out: int
     """Requests so far for which the application has taken longer than `timeout`."""
+    refused_by_address: int
+    """Connections and requests so far that were answered with 429: their address had too many."""
     taken: int
     """Units (threads) that no further client can have now; at most as many as the child has.
 
@@ -148,6 +168,10 @@ class EngineSettings:
         max_open_connections: int,
         max_queued_requests: int,
         max_queue_time: float,
+        max_connections_per_address: int,
+        max_unfinished_requests_per_address: int,
+        address_prefix_ipv6: int,
+        trusted_proxies: list[str],
         server_timing: bool,
         server_header: str,
         error_log_fd: int,
@@ -157,6 +181,7 @@ class EngineSettings:
         access_log_format: str,
         bell_fd: int | None = None,
         spare_bell_fd: int | None = None,
+        address_tables: AddressTables | None = None,
     ) -> EngineSettings:
         """`log_name` is put into every log line, for example "child=3 gen=2". Raises ValueError naming the value.
 
@@ -169,7 +194,13 @@ class EngineSettings:
         `max_open_connections`, `max_queued_requests` and `max_queue_time` (seconds, 0 is for ever) concern the reactor only.
         A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
         while it waited is dropped. `buffer_memory_per_child`, `spool_limit_per_child` and `spool_limit` bound what bodies and
-        answers take in all; the last one counts over all rows of the scoreboard. With `server_timing` answers have a Server-Timing field.
+        answers take in all; the last one counts over all rows of the scoreboard.
+
+        An address that has `max_connections_per_address` or `max_unfinished_requests_per_address` (0 is no limit), counted
+        in `address_tables` and therefore over all children, gets 429 for one more; the first `address_prefix_ipv6` bits
+        of an IPv6 address count as one. `trusted_proxies` are networks, as ADDRESS/PREFIX, for which nothing is counted.
+
+        With `server_timing` answers have a Server-Timing field.
 
         `timeout` (seconds, 0 is for ever) is how long the application may take to give the next thing. Then the client is
         answered by the engine, and `Wsgi`'s `on_overdue` is told. With `ends_when_overdue` the process then ends, a second

@@ -18,6 +18,7 @@ UNSAFE = {
     "rust/engine/src/drive/seat.rs",
     "rust/engine/src/net/unsent.rs",
     "rust/engine/src/scoreboard.rs",
+    "rust/engine/src/shared_memory.rs",
     "rust/binding/src/settings.rs",
     "rust/binding/src/wsgi/fast.rs",
     "rust/binding/src/wsgi/loan.rs",

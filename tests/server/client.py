@@ -59,14 +59,21 @@ class Response:
 class Client:
     """One connection."""
 
-    def __init__(self, address: tuple[str, int] | str, *, receive_buffer: int | None = None) -> None:
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    def __init__(
+        self, address: tuple[str, int] | str, *, receive_buffer: int | None = None, source: str | None = None
+    ) -> None:
+        if isinstance(address, str):
+            family = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         try:
             if receive_buffer is not None:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            if family == socket.AF_INET:
+            if family != socket.AF_UNIX:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.settimeout(PATIENCE)
             self.socket.connect(address)
         except BaseException:

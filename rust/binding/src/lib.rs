@@ -1,6 +1,7 @@
 //! The Python face of the engine (`tricorn._engine`; its manual is `src/tricorn/_engine.pyi`). Thin: values in, errors
 //! out, attaching and detaching; what moves bytes is in the `engine` crate, what decides is in Python.
 
+mod addresses;
 mod drivers;
 mod rows;
 mod settings;
@@ -17,6 +18,8 @@ fn check_access_log_format(format: &str) -> PyResult<()> {
 
 #[pymodule(gil_used = false)]
 mod _engine {
+    #[pymodule_export]
+    use super::addresses::AddressTables;
     #[pymodule_export]
     use super::check_access_log_format;
     #[pymodule_export]

@@ -53,6 +53,7 @@ pub(crate) struct ChildRow {
     held_memory: u64,
     spooled: u64,
     timed_out: u64,
+    refused_by_address: u64,
     taken: u32,
     stages: Vec<&'static str>,
 }
@@ -76,6 +77,7 @@ impl From<engine::scoreboard::ChildFacts> for ChildRow {
             held_memory: facts.held_memory,
             spooled: facts.spooled,
             timed_out: facts.timed_out,
+            refused_by_address: facts.refused_by_address,
             taken: facts.taken,
             stages: facts.stages,
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::addresses::{Addresses, ClientBounds, Network};
 use engine::connection::Protocol;
 use engine::drive::{Bounds, Budget, Context, Deadline, Orders, QueueBounds, Readers, Spool, Then, Wear};
 use engine::limits::Limits;
@@ -13,6 +14,8 @@ use engine::scoreboard::{Holdings, OwnRow};
 use engine::timeouts::{HandlerTime, Rate, Timeouts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::addresses::AddressTables;
 
 /// One stage of `request_read_timeout` as Python writes it: initial, maximum, minimum rate.
 type Stage = (f64, Option<f64>, Option<u32>);
@@ -28,6 +31,9 @@ pub(crate) struct EngineSettings {
     bounds: Bounds,
     open_connections: usize,
     queue: QueueBounds,
+    per_address: ClientBounds,
+    trusted: Vec<Network>,
+    address_tables: Option<Py<AddressTables>>,
     server_timing: bool,
     deadline: Deadline,
     connections_per_child: u64,
@@ -45,9 +51,12 @@ impl EngineSettings {
     #[new]
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, handshake_timeout, header_timeout, body_timeout, response_timeout,
-        keep_alive_timeout, timeout, timeout_grace, ends_when_overdue, spool_directory, request_memory, response_memory, response_limit, buffer_memory_per_child,
-        spool_limit_per_child, spool_limit, max_connections_per_child, max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, server_timing, server_header,
-        error_log_fd, log_level, log_name, access_log_fd, access_log_format, bell_fd = None, spare_bell_fd = None))]
+        keep_alive_timeout, timeout, timeout_grace, ends_when_overdue, spool_directory, request_memory, response_memory,
+        response_limit, buffer_memory_per_child, spool_limit_per_child, spool_limit, max_connections_per_child,
+        max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, max_connections_per_address,
+        max_unfinished_requests_per_address, address_prefix_ipv6, trusted_proxies, server_timing, server_header,
+        error_log_fd, log_level, log_name, access_log_fd, access_log_format, bell_fd = None, spare_bell_fd = None,
+        address_tables = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python; one place translates")]
     fn new(
         limit_request_line: usize,
@@ -76,6 +85,10 @@ impl EngineSettings {
         max_open_connections: usize,
         max_queued_requests: usize,
         max_queue_time: f64,
+        max_connections_per_address: u32,
+        max_unfinished_requests_per_address: u32,
+        address_prefix_ipv6: u8,
+        trusted_proxies: Vec<String>,
         server_timing: bool,
         server_header: String,
         error_log_fd: RawFd,
@@ -85,6 +98,7 @@ impl EngineSettings {
         access_log_format: &str,
         bell_fd: Option<RawFd>,
         spare_bell_fd: Option<RawFd>,
+        address_tables: Option<Py<AddressTables>>,
     ) -> PyResult<Self> {
         let level = Level::from_word(log_level)
             .ok_or_else(|| PyValueError::new_err(format!("log_level: {log_level:?} is no level")))?;
@@ -123,6 +137,13 @@ impl EngineSettings {
             response_limit,
             bounds: Bounds { memory: buffer_memory_per_child, spool: spool_limit_per_child, server_spool: spool_limit },
             open_connections: max_open_connections,
+            per_address: ClientBounds {
+                connections: max_connections_per_address,
+                requests: max_unfinished_requests_per_address,
+                ipv6_prefix: address_prefix_ipv6,
+            },
+            trusted: trusted_proxies.into_iter().map(|text| network(&text)).collect::<PyResult<_>>()?,
+            address_tables,
             queue: QueueBounds { requests: max_queued_requests, time: seconds("max_queue_time", max_queue_time)? },
             server_timing,
             deadline: Deadline {
@@ -156,6 +177,8 @@ impl EngineSettings {
             Some((fd, format)) => Some(AccessLog::new(open("access_log_fd", *fd)?, format.clone())?),
             None => None,
         };
+        let tables = self.address_tables.as_ref().filter(|_| !self.per_address.is_none()).map(Py::get);
+        let limits = tables.map(|tables| Ok::<_, PyErr>((self.per_address, tables.ledger(child)?))).transpose()?;
         let bell = self.bell_fd.map(|fd| duplicate("bell_fd", fd)).transpose()?;
         Ok(Context {
             protocol: Arc::clone(&self.protocol),
@@ -169,6 +192,7 @@ impl EngineSettings {
             readers: Readers::default(),
             open_connections: self.open_connections,
             queue: self.queue,
+            addresses: Addresses::new(self.trusted.clone(), limits),
             server_timing: self.server_timing,
             error_log,
             access_log,
@@ -178,6 +202,10 @@ impl EngineSettings {
             wear: Wear::new(self.connections_per_child, self.requests_per_child, bell),
         })
     }
+}
+
+fn network(text: &str) -> PyResult<Network> {
+    Network::parse(text).ok_or_else(|| PyValueError::new_err(format!("trusted_proxies: {text:?} is no network")))
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {

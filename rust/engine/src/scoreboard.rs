@@ -103,6 +103,7 @@ struct ChildCells {
     spooled: AtomicU64,
     spool_share: AtomicU64,
     timed_out: AtomicU64,
+    refused_by_address: AtomicU64,
 }
 
 /// One thread's cells. A stage of zero is an idle thread, otherwise it is the stage's number plus one.
@@ -150,6 +151,8 @@ pub struct ChildFacts {
     pub spool_share: u64,
     /// Requests so far for which the application has taken longer than `timeout`.
     pub timed_out: u64,
+    /// Connections and requests so far that were refused because their address had too many.
+    pub refused_by_address: u64,
     /// Units of capacity that no further client can have now.
     pub taken: u32,
     /// The word for what each thread is doing.
@@ -272,8 +275,9 @@ impl Scoreboard {
             cell.store(0, Relaxed);
         }
         let sums = [&row.queue_micros, &row.turned_away, &row.dropped, &row.broken_off, &row.timed_out];
+        let refused = [&row.refused_by_address];
         let held = [&row.held_memory, &row.spooled, &row.spool_share];
-        for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums).chain(held) {
+        for cell in [&row.generation, &row.accepted, &row.requests].into_iter().chain(sums).chain(held).chain(refused) {
             cell.store(0, Relaxed);
         }
         for slot in self.slots(child) {
@@ -305,6 +309,7 @@ impl Scoreboard {
                 spooled: row.spooled.load(Relaxed),
                 spool_share: row.spool_share.load(Relaxed),
                 timed_out: row.timed_out.load(Relaxed),
+                refused_by_address: row.refused_by_address.load(Relaxed),
                 taken: row.taken(),
                 stages: self.slots(child).iter().map(|slot| stage_word(slot.stage.load(Relaxed))).collect(),
             })

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tricorn.config.capacity import asked_of, in_children, sizes
 from tricorn.config.check import FORMATS
-from tricorn.config.directives import capacity, children, lifecycle, requests, serving
+from tricorn.config.directives import capacity, children, clients, lifecycle, requests, serving
 from tricorn.config.directives.shape import Directive
 from tricorn.config.machine import Machine, free_space
 from tricorn.config.resolve import Resolution
@@ -19,6 +19,7 @@ from tricorn.config.settings import (
     Address,
     Application,
     Capacity,
+    Clients,
     Environment,
     Gateway,
     Identity,
@@ -70,6 +71,12 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             head=values.value(requests.LIMIT_REQUEST_HEAD),
             body=values.value(requests.LIMIT_REQUEST_BODY),
             requests_per_connection=values.value(requests.MAX_KEEP_ALIVE_REQUESTS),
+        ),
+        clients=Clients(
+            connections=values.value(clients.MAX_CONNECTIONS_PER_ADDRESS),
+            unfinished_requests=values.value(clients.MAX_UNFINISHED_REQUESTS_PER_ADDRESS),
+            ipv6_prefix=values.value(clients.ADDRESS_PREFIX_IPV6),
+            trusted=values.value(clients.TRUSTED_PROXIES),
         ),
         timeouts=Timeouts(
             handshake=rates["handshake"],

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+Network = IPv4Network | IPv6Network
+"""All addresses that begin with the same bits."""
 
 
 class Mpm(Enum):
@@ -144,6 +148,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Clients:
+    """What one client address may have at once in the whole server (0 is no limit), and who is believed."""
+
+    connections: int
+    unfinished_requests: int
+    ipv6_prefix: int
+    """How many bits of an IPv6 address make one client."""
+    trusted: tuple[Network, ...]
+    """Proxies: nothing is counted for them."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether there is a limit."""
+        return self.connections > 0 or self.unfinished_requests > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """One stage of `request_read_timeout`: `initial[-maximum][,MinRate=min_rate]`; initial 0 is no limit.
 
@@ -263,6 +284,7 @@ class Settings:
     capacity: Capacity
     memory: Memory
     limits: Limits
+    clients: Clients
     timeouts: Timeouts
     spool: Spool
     identity: Identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,10 @@ class Generation:
         return self.heritage.logs
 
 
-def make_generation(number: int, settings: Settings, listeners: tuple[int, ...], spare_bell: int) -> Generation:
-    """Open the logs and map the scoreboard of a new generation.
+def make_generation(
+    number: int, settings: Settings, listeners: tuple[int, ...], spare_bell: int, elders: Iterable[Generation] = ()
+) -> Generation:
+    """Open the logs and map the scoreboard of a new generation. `elders` are those that have processes still.
 
     Raises:
         TricornError: a log cannot be opened, or there is no memory.
@@ -50,7 +52,9 @@ def make_generation(number: int, settings: Settings, listeners: tuple[int, ...],
     threads = select(settings.mpm).threads(capacity)
     logs = open_logs(settings.logs)
     try:
-        scoreboard = make(_slots(capacity.most, threads), threads)
+        connections = capacity.max_open_connections if settings.clients.counted else None
+        boards = (elder.heritage.scoreboard for elder in elders)
+        scoreboard = make(_slots(capacity.most, threads), threads, connections, boards)
     except BaseException:
         logs.close()
         raise

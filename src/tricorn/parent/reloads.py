@@ -75,7 +75,8 @@ class Reloads:
         try:
             settings = server.load(server.log.warning)
             check_reloadable(server.current.settings, settings)
-            generation = make_generation(number, settings, server.listeners.descriptors, server.bell.rung)
+            elders = server.generations.values()
+            generation = make_generation(number, settings, server.listeners.descriptors, server.bell.rung, elders)
         except TricornError as error:
             self._refuse(askers, Outcome(error.exit_code, f"the reload is refused, nothing changes: {error}"))
             return

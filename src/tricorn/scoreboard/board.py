@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tricorn._engine import AddressTables
 from tricorn._engine import Scoreboard as SharedMemory
 from tricorn.errors import StartError
 
@@ -37,14 +39,18 @@ class ChildSnapshot:
     """Bytes of bodies and answers in temporary files."""
     timed_out: int
     """Requests so far for which the application has taken longer than `timeout`."""
+    refused_by_address: int
+    """Connections and requests so far that were refused because their address had too many."""
     stages: tuple[str, ...]
 
 
 class Scoreboard:
     """The rows of one generation's children. Used by the parent; children write through `memory`."""
 
-    def __init__(self, memory: SharedMemory) -> None:
+    def __init__(self, memory: SharedMemory, addresses: AddressTables | None = None) -> None:
         self.memory = memory
+        self.addresses = addresses
+        """What client addresses have, if there is a limit for that."""
 
     def claim(self, slot: int, generation: int) -> None:
         """Begin a row before its child is forked; the child adds its pid."""
@@ -53,6 +59,8 @@ class Scoreboard:
     def clear(self, slot: int) -> None:
         """Empty the row of a child that was reaped."""
         self.memory.clear(slot)
+        if self.addresses is not None:
+            self.addresses.clear(slot)
 
     def watch_spare(self, least: int) -> None:
         """Have the first child that finds fewer than `least` idle units ring the spare bell, once; 0 is nobody."""
@@ -79,20 +87,28 @@ class Scoreboard:
                 held_memory=row.held_memory,
                 spooled=row.spooled,
                 timed_out=row.timed_out,
+                refused_by_address=row.refused_by_address,
                 stages=tuple(row.stages),
             )
             for row in self.memory.rows()
         )
 
 
-def make(slots: int, threads: int) -> Scoreboard:
+def make(slots: int, threads: int, connections: int | None = None, elders: Iterable[Scoreboard] = ()) -> Scoreboard:
     """Map shared memory for `slots` children of `threads` threads. Run by the parent before it forks.
+
+    With `connections`, the most that a child holds at once, children count what client addresses have; what the
+    children of `elders`, other generations of this server, have counts as well.
 
     Raises:
         StartError: the system gives no memory for it.
     """
     try:
-        return Scoreboard(SharedMemory(slots, threads))
+        memory = SharedMemory(slots, threads)
+        if connections is None:
+            return Scoreboard(memory)
+        tables = [elder.addresses for elder in elders if elder.addresses is not None]
+        return Scoreboard(memory, AddressTables(slots, connections, tables))
     except (OSError, OverflowError, ValueError) as error:
         message = f"no shared memory for the scoreboard of {slots} children of {threads} threads: {error}"
         raise StartError(message) from error

@@ -68,6 +68,10 @@ class Row(Protocol):
         """Requests for which the application has taken too long."""
 
     @property
+    def refused_by_address(self) -> int:
+        """Connections and requests that were refused because their address had too many."""
+
+    @property
     def stages(self) -> Sequence[str]:
         """What each thread does."""
 
@@ -230,6 +234,7 @@ def _child(child: ChildFacts) -> dict[str, Any]:
         "held_memory": 0 if row is None else _clamped(row.held_memory),
         "spooled": 0 if row is None else _clamped(row.spooled),
         "timed_out": 0 if row is None else _clamped(row.timed_out),
+        "refused_by_address": 0 if row is None else _clamped(row.refused_by_address),
         "age": round(max(0.0, child.age), 1),
         "pss": None if memory is None else memory.pss,
         "uss": None if memory is None else memory.uss,

@@ -14,6 +14,13 @@ WIDTH: Final = 80
 _LABEL: Final = 10
 _HEADS: Final = ("slot", "gen", "pid", "state", "taken", "conn", "requests", "age", "PSS", "USS", "threads")
 _TO_THE_LEFT: Final = frozenset({"state", "threads"})
+_COUNTED: Final = (
+    ("turned_away", "turned away"),
+    ("broken_off", "broken off"),
+    ("timed_out", "timed out"),
+    ("refused_by_address", "refused by address"),
+)
+"""What is told of a child only if it has happened."""
 _LARGEST: Final = 2**63
 """Larger numbers are nonsense, and are shown as unknown."""
 _RELOAD: Final = {
@@ -167,7 +174,7 @@ def _doing(child: Mapping[str, Any]) -> str:
     doing = [f"{_number(stages[stage])} {plain(stage)}" for stage in known]
     if queued := _number(child.get("queued")):
         doing.insert(0, f"{queued} queued")
-    for key, word in (("turned_away", "turned away"), ("broken_off", "broken off"), ("timed_out", "timed out")):
+    for key, word in _COUNTED:
         if times := _number(child.get(key)):
             doing.append(f"{times} {word}")
     if held := _number(child.get("held_memory")) + _number(child.get("spooled")):

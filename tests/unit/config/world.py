@@ -97,6 +97,15 @@ SAMPLES: Mapping[str, Sample] = {
     "limit_request_head": Sample("32K", '"32K"', lambda s: s.limits.head, 32768),
     "limit_request_body": Sample("unlimited", '"unlimited"', lambda s: s.limits.body, 2**64 - 1),
     "max_keep_alive_requests": Sample("9", "9", lambda s: s.limits.requests_per_connection, 9),
+    "max_connections_per_address": Sample("20", "20", lambda s: s.clients.connections, 20),
+    "max_unfinished_requests_per_address": Sample("10", "10", lambda s: s.clients.unfinished_requests, 10),
+    "address_prefix_ipv6": Sample("56", "56", lambda s: s.clients.ipv6_prefix, 56),
+    "trusted_proxies": Sample(
+        "10.0.0.0/8,::1",
+        '["10.0.0.0/8", "::1"]',
+        lambda s: [str(network) for network in s.clients.trusted],
+        ["10.0.0.0/8", "::1/128"],
+    ),
     "request_read_timeout": Sample(
         "body=5-9,MinRate=70",
         "{ body = { initial = 5, maximum = 9, min_rate = 70 } }",

@@ -48,6 +48,7 @@ class Row:
     held_memory: int = 0
     spooled: int = 0
     timed_out: int = 0
+    refused_by_address: int = 0
 
 
 MIB = 1 << 20

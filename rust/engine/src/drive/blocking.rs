@@ -328,10 +328,14 @@ impl Lane<'_> {
             }
             match driver.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
+                    let now = Instant::now();
+                    let Some(wire) = Wire::admit(socket, endpoints, now, &mut self.scratch, context) else {
+                        continue;
+                    };
                     context.row.accepted();
                     context.row.ring_if_short();
                     context.wear.accepted();
-                    return Ok(Box::new(Wire::new(socket, endpoints, context, Instant::now())));
+                    return Ok(Box::new(wire));
                 }
                 Accepted::Nobody | Accepted::Closed if duty == Duty::Sweeping => driver.take(Word::Swept),
                 Accepted::Nobody => looked_away = false,

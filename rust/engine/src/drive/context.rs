@@ -9,6 +9,7 @@ use super::overdue::Deadline;
 use super::overload::QueueBounds;
 use super::readers::Readers;
 use super::wear::Wear;
+use crate::addresses::Addresses;
 use crate::connection::Protocol;
 use crate::log::{AccessLog, ErrorLog};
 use crate::scoreboard::OwnRow;
@@ -39,6 +40,8 @@ pub struct Context {
     pub open_connections: usize,
     /// How many complete requests may wait for a thread of the reactor, and for how long.
     pub queue: QueueBounds,
+    /// What one client may have at once, and whose word is believed.
+    pub addresses: Addresses,
     /// Whether answers tell how long their requests have waited. Directive: `server_timing`.
     pub server_timing: bool,
     /// Threads that wait for readers.

@@ -19,6 +19,7 @@ mod overload;
 mod reactor;
 mod readers;
 mod ready;
+mod refusal;
 mod role;
 mod seat;
 mod surplus;

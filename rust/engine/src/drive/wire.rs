@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::answer::{Answer, Progress};
 use super::no_room::body_refusal;
 use super::{Body, Context};
+use crate::addresses::Presence;
 use crate::connection::{Connection, Expired, Next, Stage, Step};
 use crate::http::Reject;
 use crate::log::Record;
@@ -67,7 +68,7 @@ pub(super) struct Noted {
 }
 
 impl Noted {
-    fn begin(now: Instant) -> Self {
+    pub(super) fn begin(now: Instant) -> Self {
         Self { complete_at: now, waited: Duration::ZERO, status: 0, bytes: 0, recorded: false }
     }
 
@@ -89,6 +90,8 @@ pub(super) struct Wire {
     pub(super) socket: Socket,
     pub(super) endpoints: Endpoints,
     pub(super) noted: Noted,
+    /// What the connection has of what its client may have.
+    pub(super) presence: Presence,
     /// The socket may have bytes. Set by whoever polls; unset when a receive finds less than it asked for.
     pub(super) readable: bool,
     /// The poller saw the end of what the client sends: only a receive of nothing may unset `readable` now.
@@ -112,7 +115,13 @@ pub(super) struct Reader {
 }
 
 impl Wire {
-    pub(super) fn new(socket: Socket, endpoints: Endpoints, context: &Context, now: Instant) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        endpoints: Endpoints,
+        presence: Presence,
+        context: &Context,
+        now: Instant,
+    ) -> Self {
         Self {
             connection: Connection::new(std::sync::Arc::clone(&context.protocol), now),
             body: Body::default(),
@@ -120,6 +129,7 @@ impl Wire {
             socket,
             endpoints,
             noted: Noted::begin(now),
+            presence,
             readable: false,
             ended: false,
             lost: false,
@@ -167,12 +177,18 @@ impl Wire {
                     }
                 }
                 Step::Request => {
+                    if let Some(refused) = self.begin_request(now, scratch, context) {
+                        return refused;
+                    }
                     self.noted = Noted::begin(now);
                     return Verdict::Request;
                 }
                 Step::Reject(reject) => return self.refuse(&reject, now, scratch, context),
                 Step::End => return Verdict::Close,
                 Step::NeedData => {
+                    if let Some(refused) = self.begin_request(now, scratch, context) {
+                        return refused;
+                    }
                     if !scratch.out.is_empty() && !self.send_interim(&mut scratch.out, now, context) {
                         return Verdict::Close;
                     }
@@ -211,41 +227,6 @@ impl Wire {
         self.connection.enter_handler(now);
     }
 
-    /// Refuses a complete request for which there is no thread.
-    pub(super) fn turn_away(
-        &mut self,
-        reject: &Reject,
-        now: Instant,
-        scratch: &mut Scratch,
-        context: &Context,
-    ) -> Verdict {
-        self.noted.waited = now.saturating_duration_since(self.noted.complete_at);
-        context.row.turned_away();
-        self.send_refusal(reject, now, scratch, context)
-    }
-
-    /// Answers a refusal by the byte path.
-    pub(super) fn refuse(
-        &mut self,
-        reject: &Reject,
-        now: Instant,
-        scratch: &mut Scratch,
-        context: &Context,
-    ) -> Verdict {
-        self.noted = Noted::begin(now);
-        self.send_refusal(reject, now, scratch, context)
-    }
-
-    fn send_refusal(&mut self, reject: &Reject, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        context
-            .error_log
-            .client_line(|| format!("refused with {}: {} client={}", reject.status, reject.reason, self.peer()));
-        self.connection.reject(reject, &mut scratch.out);
-        self.noted.status = reject.status;
-        self.record(now, context);
-        self.settle(now, scratch, context)
-    }
-
     /// The application has answered (or given up): ends the exchange and moves on.
     pub(super) fn complete(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         self.record(now, context);
@@ -280,7 +261,7 @@ impl Wire {
     }
 
     /// Sends what is left of the answer, and enters what follows it.
-    fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
+    pub(super) fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         self.answer.made();
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
@@ -292,7 +273,7 @@ impl Wire {
                 self.await_reader(now);
                 return if held == Progress::Paused { Verdict::Again } else { Verdict::Wait };
             }
-            Progress::Done => {}
+            Progress::Done => self.presence.end_request(),
         }
         match self.connection.next_exchange(now) {
             Next::Request => {
@@ -306,7 +287,11 @@ impl Wire {
             Next::Linger => {
                 self.body = Body::default();
                 self.socket.shutdown_write();
-                self.throw_away(now, scratch)
+                match self.throw_away(now, scratch) {
+                    // Nobody keeps a process or a thread by asking for too much.
+                    Verdict::Wait | Verdict::Again if self.presence.refused() => Verdict::Close,
+                    verdict @ (Verdict::Wait | Verdict::Again | Verdict::Close | Verdict::Request) => verdict,
+                }
             }
             Next::Close => Verdict::Close,
         }

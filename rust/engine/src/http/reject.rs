@@ -73,6 +73,12 @@ impl Reject {
         Self::new(504, "the application took too long")
     }
 
+    /// 429: the client has as much as it may have at once; it may try again after that many seconds.
+    #[must_use]
+    pub const fn too_many(reason: &'static str, retry_after: u16) -> Self {
+        Self { status: 429, reason, retry_after: Some(retry_after) }
+    }
+
     /// The reason phrase of the status line.
     #[must_use]
     pub const fn phrase(&self) -> &'static str {
@@ -85,6 +91,7 @@ impl Reject {
             413 => "Content Too Large",
             414 => "URI Too Long",
             417 => "Expectation Failed",
+            429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             500 => "Internal Server Error",
             501 => "Not Implemented",

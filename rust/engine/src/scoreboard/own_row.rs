@@ -107,6 +107,11 @@ impl OwnRow {
         self.cells().timed_out.fetch_add(1, Relaxed);
     }
 
+    /// A connection or a request has been refused because its address had too many.
+    pub fn refused_by_address(&self) {
+        self.cells().refused_by_address.fetch_add(1, Relaxed);
+    }
+
     /// Thread `thread` is in `stage`, or idle. A thread without a slot (the event MPM's extra one) tells nothing.
     pub fn stage(&self, thread: usize, stage: Option<Stage>) {
         if let Some(slot) = self.board.slots(self.child).get(thread) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use engine::addresses::{Addresses, ClientBounds, Ledger, Network, Tables};
 use engine::connection::{BodyLength, Protocol};
 use engine::drive::{
     Batch, BlockingDriver, Bounds, Budget, Context, Deadline, Exchange, Gateway, Interrupted, Orders, Overdue,
@@ -252,6 +253,29 @@ pub struct Shape {
     pub queue: QueueBounds,
     pub server_timing: bool,
     pub deadline: Deadline,
+    /// None: the children of the other tests count nobody.
+    pub per_address: Option<PerAddress>,
+    pub trusted: &'static [&'static str],
+}
+
+/// Limits per address, and the tables in which the children of a server count.
+#[derive(Clone)]
+pub struct PerAddress {
+    pub bounds: ClientBounds,
+    pub tables: Arc<Tables>,
+    pub row: usize,
+}
+
+impl PerAddress {
+    pub fn new(connections: u32, requests: u32) -> Self {
+        let bounds = ClientBounds { connections, requests, ipv6_prefix: 64 };
+        Self { bounds, tables: Arc::new(Tables::new(2, 1000, None).unwrap()), row: 0 }
+    }
+
+    /// For another child of the same server.
+    pub fn of_another_child(&self) -> Self {
+        Self { row: self.row + 1, ..self.clone() }
+    }
 }
 
 impl Default for Shape {
@@ -268,6 +292,8 @@ impl Default for Shape {
             queue: QueueBounds { requests: 1000, time: Duration::from_secs(60) },
             server_timing: false,
             deadline: Deadline::default(),
+            per_address: None,
+            trusted: &[],
         }
     }
 }
@@ -289,6 +315,7 @@ impl Server {
         board.claim(0, std::process::id(), 1);
         let [(rung, bell), (rung_for_spare, spare_bell)] = [bell_pipe(), bell_pipe()];
         let stderr: &'static OwnedFd = Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
+        let addresses = addresses(&shape);
         let context = Arc::new(Context {
             protocol: Arc::new(Protocol { timeouts: shape.timeouts, ..Protocol::default() }),
             spool: Spool {
@@ -302,6 +329,7 @@ impl Server {
             open_connections: shape.open_connections,
             queue: shape.queue,
             server_timing: shape.server_timing,
+            addresses,
             error_log: ErrorLog::new(stderr.as_fd(), Level::Warning, "test".to_owned()),
             access_log: None,
             row: OwnRow::new(Arc::clone(&board), 0, Some(spare_bell)).unwrap(),
@@ -412,6 +440,15 @@ impl Server {
         assert_eq!(self.facts().state.word(), "draining");
         self.join();
     }
+}
+
+fn addresses(shape: &Shape) -> Addresses {
+    let trusted = shape.trusted.iter().map(|text| Network::parse(text).unwrap()).collect();
+    let limits = shape
+        .per_address
+        .as_ref()
+        .map(|limits| (limits.bounds, Ledger::new(Arc::clone(&limits.tables), limits.row, Vec::new()).unwrap()));
+    Addresses::new(trusted, limits)
 }
 
 pub fn get(stream: &mut TcpStream, path: &str) -> String {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from tricorn.config.directives import capacity, children, lifecycle, requests, serving
+from tricorn.config.directives import capacity, children, clients, lifecycle, requests, serving
 from tricorn.config.directives.shape import Directive, Section
 
 __all__ = ["by_name", "table"]
@@ -19,7 +19,7 @@ def table() -> tuple[Directive[Any], ...]:
     """Every directive, by section and then in the order of definition."""
     found = [
         entry
-        for module in (serving, capacity, children, requests, lifecycle)
+        for module in (serving, capacity, children, clients, requests, lifecycle)
         for entry in vars(module).values()
         if isinstance(entry, Directive)
     ]

@@ -24,6 +24,7 @@ class Section(Enum):
     CAPACITY = "Capacity"
     CHILDREN = "Life of a child"
     LIMITS = "Limits on requests"
+    CLIENTS = "Clients and proxies"
     DEADLINES = "Deadlines"
     MEMORY = "Memory and spooling"
     ANSWERS = "Answers"

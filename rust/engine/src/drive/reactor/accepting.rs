@@ -113,9 +113,10 @@ impl Reactor {
             match self.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     tried_again = false;
-                    let mut wire = Wire::new(socket, endpoints, context, now);
-                    self.duty.tell(&mut wire.connection, now);
-                    self.admit(wire, context);
+                    if let Some(mut wire) = Wire::admit(socket, endpoints, now, &mut self.scratch, context) {
+                        self.duty.tell(&mut wire.connection, now);
+                        self.admit(wire, context);
+                    }
                 }
                 Accepted::Closed if self.duty == Duty::Sweeping => break self.nobody_waits(context),
                 Accepted::Nobody => break self.nobody_waits(context),

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::*;
+use crate::addresses::Addresses;
 use crate::connection::Protocol;
 use crate::drive::{Bounds, Budget, Deadline, Orders, QueueBounds, Readers, Spool, Wear};
 use crate::log::ErrorLog;
@@ -27,6 +28,7 @@ fn context() -> Context {
         },
         readers: Readers::default(),
         open_connections: 10,
+        addresses: Addresses::default(),
         server_timing: false,
         queue: QueueBounds { requests: 10, time: Duration::ZERO },
         error_log: ErrorLog::new(stderr.as_fd(), Level::Error, "test".to_owned()),
