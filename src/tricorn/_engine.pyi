@@ -198,7 +198,8 @@ class EngineSettings:
 
         An address that has `max_connections_per_address` or `max_unfinished_requests_per_address` (0 is no limit), counted
         in `address_tables` and therefore over all children, gets 429 for one more; the first `address_prefix_ipv6` bits
-        of an IPv6 address count as one. `trusted_proxies` are networks, as ADDRESS/PREFIX, for which nothing is counted.
+        of an IPv6 address count as one. `trusted_proxies` are networks, as ADDRESS/PREFIX, for which nothing is counted
+        and whose X-Request-Start is believed: then the time in the queue begins there.
 
         With `server_timing` answers have a Server-Timing field.
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use engine::drive::QueueBounds;
 use engine::timeouts::Timeouts;
-use serving::{Kind, PATIENCE, Server, Shape, get, read_answer, wait_until};
+use serving::{Kind, PATIENCE, Server, Shape, both, get, read_answer, wait_until};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -20,7 +20,8 @@ fn occupied(queue: QueueBounds) -> (Server, TcpStream) {
     let server = Server::start(Kind::Reactor, Shape { threads: 1, queue, ..Shape::default() });
     let mut slow = server.connect();
     slow.write_all(b"GET /gate HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    wait_until("the slow request", || server.board.facts()[0].busy == 1);
+    // A thread is counted as busy just before its request is taken from the queue.
+    wait_until("the slow request", || server.facts().busy == 1 && server.facts().queued == 0);
     (server, slow)
 }
 
@@ -60,6 +61,34 @@ fn a_full_queue_answers_503_and_those_in_it_are_served() {
     let mut again = server.connect();
     assert!(get(&mut again, "/").ends_with("Hello, world!"));
     server.stop();
+}
+
+/// What a front end says that has had a request for so long.
+fn request_of_before(before: Duration) -> String {
+    let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() - before;
+    format!("GET / HTTP/1.1\r\nHost: x\r\nX-Request-Start: t={:.3}\r\n\r\n", start.as_secs_f64())
+}
+
+#[test]
+fn the_wait_in_front_of_the_server_is_part_of_the_wait() {
+    both(|kind| {
+        for (trusted, waits) in [(&["127.0.0.0/8"][..], true), (&["10.0.0.0/8"], false)] {
+            let queue = QueueBounds { requests: 10, time: Duration::from_secs(300) };
+            let server = Server::start(kind, Shape { queue, trusted, ..Shape::default() });
+            let mut stream = server.connect();
+            for number in 1..4 {
+                stream.write_all(request_of_before(Duration::from_secs(100)).as_bytes()).unwrap();
+                assert!(read_answer(&mut stream).ends_with("Hello, world!"));
+                let waited = server.facts().queue_time;
+                assert_eq!(waited >= Duration::from_secs(99) * number, waits, "{waited:?}");
+            }
+            stream.write_all(request_of_before(Duration::from_secs(1000)).as_bytes()).unwrap();
+            // Only the reactor has a queue, and a bound for it.
+            let refused = read_answer(&mut stream).starts_with("HTTP/1.1 503 ");
+            assert_eq!(refused, waits && kind == Kind::Reactor);
+            server.stop();
+        }
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod budget;
 mod context;
 mod duty;
 mod exchange;
+mod front_end;
 mod no_room;
 mod overdue;
 mod overload;

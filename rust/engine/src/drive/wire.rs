@@ -58,6 +58,7 @@ pub(super) enum Verdict {
 /// What is noted of the exchange under way, for the access log.
 #[derive(Debug)]
 pub(super) struct Noted {
+    /// When the request was complete; before that by as long as a trusted front end has had it.
     pub(super) complete_at: Instant,
     /// How long the complete request has waited for a thread.
     pub(super) waited: Duration,
@@ -70,6 +71,11 @@ pub(super) struct Noted {
 impl Noted {
     pub(super) fn begin(now: Instant) -> Self {
         Self { complete_at: now, waited: Duration::ZERO, status: 0, bytes: 0, recorded: false }
+    }
+
+    /// The request has waited in front of this server, too.
+    pub(super) fn has_waited(&mut self, before: Duration) {
+        self.complete_at = self.complete_at.checked_sub(before).unwrap_or(self.complete_at);
     }
 
     /// The value of a Server-Timing field at the beginning of an answer: milliseconds in the queue, and in the application so
@@ -181,6 +187,7 @@ impl Wire {
                         return refused;
                     }
                     self.noted = Noted::begin(now);
+                    self.count_the_wait_before();
                     return Verdict::Request;
                 }
                 Step::Reject(reject) => return self.refuse(&reject, now, scratch, context),

@@ -7,11 +7,13 @@ pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod reject;
+mod request_start;
 pub mod response;
 pub(crate) mod scan;
 pub mod target;
 
 pub use reject::Reject;
+pub(crate) use request_start::request_start;
 
 /// The version a request declares, as far as it matters to a server of HTTP/1.1.
 ///

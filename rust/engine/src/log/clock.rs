@@ -1,4 +1,5 @@
-//! Wall-clock time as logs write it. Only logs and the Date field may ask the wall clock; deadlines never do.
+//! Wall-clock time as logs write it. Only logs, the Date field and `drive/front_end.rs` (what
+//! proxies tell of their own clock) may ask the wall clock; deadlines never do.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
