@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,18 @@ def test_uploads_are_gathered_while_the_only_thread_is_busy(start: Start, mpm: s
             upload.send(request("/count", "Transfer-Encoding: chunked", method="POST") + chunked(*[body[:9999]] * 100))
         assert busy.response().body == b"slept"
         assert [upload.response().body for upload in uploads] == [b"1000000"] * 2 + [b"999900"] * 2
+
+
+def test_clients_at_two_addresses_at_once_are_both_served(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "unix")
+    options = ("--listen=127.0.0.1:0", f"--listen=unix:{path}")
+    server = start(Serving("plain.py:application", options=options, capacity=FOUR_CHILDREN))
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(150):
+            # Both stay until both are served: no child has two of them.
+            with ExitStack() as stack:
+                for client in [stack.enter_context(client) for client in pool.map(Client, (path, server.address))]:
+                    assert client.get("/").body == b"Hello"
 
 
 def test_connections_beyond_the_bound_wait_their_turn(start: Start, mpm: str) -> None:

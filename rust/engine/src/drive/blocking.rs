@@ -179,17 +179,18 @@ impl Waited {
 
 /// How a thread waits for clients.
 enum Door {
-    /// The only thread of a child: one child is woken for each client.
+    /// The only thread of a child, at the only socket: one child is woken for each client.
     #[cfg(target_os = "linux")]
     Exclusive(Gate),
-    /// All children are woken, and the least loaded accepts.
+    /// All children are woken, and the least loaded accepts; who is late finds nobody, and sleeps again.
     Shared,
 }
 
 impl Door {
     #[cfg(target_os = "linux")]
     fn new(driver: &BlockingDriver, waiter: &Waiter<'_>) -> io::Result<Self> {
-        if driver.wakes.len() > 1 {
+        // Whoever is woken for a client of one socket may accept that of another, for which nobody else was woken then.
+        if driver.wakes.len() > 1 || driver.listeners.count() > 1 {
             return Ok(Self::Shared);
         }
         Gate::new(&driver.listeners, waiter).map(Self::Exclusive)

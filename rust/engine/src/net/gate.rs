@@ -3,8 +3,9 @@
 //! Some facts: when many processes poll one listening socket, the kernel wakes all of them for each client, and all but
 //! one find nothing. `EPOLLEXCLUSIVE` wakes one sleeper for each client, but only a sleeper in `epoll_wait` itself: an
 //! epoll descriptor inside a `poll` wakes everybody again. What follows: whatever else may wake the thread is in the same
-//! epoll set. Only for children with one thread, which are all alike when they wait; where children are loaded
-//! differently, fair accepting needs all of them to be woken, and one to be first.
+//! epoll set. Only for one listening socket: with two, who is woken for a client at the one may accept a client at the
+//! other, and the first then waits although others sleep. And only for children with one thread, which are all alike when
+//! they wait; where children are loaded differently, fair accepting needs all of them to be woken, and one to be first.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
