@@ -29,7 +29,16 @@ CAPACITY_KEYS = {
 }
 CHILD_KEYS = {
     *("slot", "generation", "pid", "state", "taken", "units", "connections", "requests", "accepted", "queued"),
-    *("queue_time", "turned_away", "dropped", "broken_off", "held_memory", "spooled", "timed_out", "refused_by_address"),
+    *(
+        "queue_time",
+        "turned_away",
+        "dropped",
+        "broken_off",
+        "held_memory",
+        "spooled",
+        "timed_out",
+        "refused_by_address",
+    ),
     *("age", "pss", "uss", "rss", "stages"),
 }
 KEYS = {

@@ -65,7 +65,7 @@ fn a_full_queue_answers_503_and_those_in_it_are_served() {
 
 /// What a front end says that has had a request for so long.
 fn request_of_before(before: Duration) -> String {
-    let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() - before;
+    let start = (std::time::SystemTime::now() - before).duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("GET / HTTP/1.1\r\nHost: x\r\nX-Request-Start: t={:.3}\r\n\r\n", start.as_secs_f64())
 }
 
