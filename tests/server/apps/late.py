@@ -26,8 +26,14 @@ def app(environ: Environ, start_response: Start) -> Any:
 
 
 def hello(environ: Environ, start_response: Start, seconds: float) -> list[bytes]:
-    start_response("200 OK", PLAIN)
-    return [b"Hello, world!"]
+    began = time.monotonic()
+    try:
+        start_response("200 OK", PLAIN)
+        return [b"Hello, world!"]
+    except RequestTimeout:
+        if time.monotonic() - began < 0.08:
+            seen.append("early")
+        raise
 
 
 def facts(environ: Environ, start_response: Start, seconds: float) -> list[bytes]:
@@ -47,6 +53,17 @@ def sleep(environ: Environ, start_response: Start, seconds: float) -> list[bytes
         raise
     start_response("200 OK", PLAIN)
     return [b"slept"]
+
+
+def timed(environ: Environ, start_response: Start, seconds: float) -> list[bytes]:
+    """As `sleep`; notes an exception that cannot be meant for this request, which is younger than any deadline."""
+    began = time.monotonic()
+    try:
+        return sleep(environ, start_response, seconds)
+    except RequestTimeout:
+        if time.monotonic() - began < 0.08:
+            seen.append("early")
+        raise
 
 
 def busy(environ: Environ, start_response: Start, seconds: float) -> list[bytes]:
@@ -172,7 +189,7 @@ def closes(environ: Environ, start_response: Start, seconds: float) -> Closing:
 PATHS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        *(hello, facts, sleep, busy, stuck, lock, selfish, stubborn, tries_again),
+        *(hello, facts, sleep, timed, busy, stuck, lock, selfish, stubborn, tries_again),
         *(stalls, blocks, writes, extended, nonsense, closes),
     )
 }

@@ -231,11 +231,14 @@ impl<'py> Answer<'_, '_, 'py> {
     }
 }
 
+/// Whether what the application returned is sure to have no `close()`.
+#[inline]
+pub(super) fn cannot_be_closed(returned: &Bound<'_, PyAny>) -> bool {
+    returned.is_exact_instance_of::<PyList>() || returned.is_exact_instance_of::<PyTuple>()
+}
+
 /// Call `close()` if what the application returned has one.
 pub(super) fn close(returned: &Bound<'_, PyAny>) -> PyResult<()> {
-    if returned.is_exact_instance_of::<PyList>() || returned.is_exact_instance_of::<PyTuple>() {
-        return Ok(());
-    }
     if let Some(close) = returned.getattr_opt(intern!(returned.py(), "close"))? {
         close.call0()?;
     }

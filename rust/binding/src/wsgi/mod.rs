@@ -192,6 +192,9 @@ impl WsgiGateway {
             Ok(()) => Answer { py, response, exchange }.send(&returned),
             Err(TooLate) => Err(Failure::TooLate),
         };
+        if answer::cannot_be_closed(&returned) {
+            return outcome;
+        }
         let (closed, in_time) = exchange.away(|_| answer::close(&returned));
         if let (Err(error), Ok(())) = (closed, in_time) {
             report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);

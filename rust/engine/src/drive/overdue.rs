@@ -15,7 +15,10 @@
 //!    code keeps the interpreter for itself and no thread of the child will ever serve: the process ends.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle, Thread};
@@ -29,6 +32,8 @@ use crate::http::Reject;
 use crate::log::Level;
 use crate::timeouts::HandlerTime;
 
+/// How long before it sleeps without an end the watcher waits for what others have done to be seen: nanoseconds would do.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 /// How long the gateway may take to be told.
 const TELLING: Duration = Duration::from_secs(1);
 /// Bytes of a method and of a path that are told.
@@ -142,7 +147,7 @@ impl Alarm {
     }
 
     pub(super) fn wake_if_asleep(&self) {
-        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+        if self.asleep.load(Relaxed) && self.asleep.swap(false, SeqCst) {
             self.wake();
         }
     }
@@ -254,8 +259,11 @@ impl Watcher {
                 continue;
             }
             self.alarm.asleep.store(true, SeqCst);
-            // Whoever began before that did not see it.
-            if !self.somebody_began() && !self.over.load(SeqCst) {
+            // Whoever begins from now on wakes it up. What began just before that may not be seen yet, but will be soon.
+            if !self.somebody_began() {
+                std::thread::park_timeout(LAST_LOOK);
+            }
+            if self.alarm.asleep.load(SeqCst) && !self.somebody_began() && !self.over.load(SeqCst) {
                 std::thread::park();
             }
             self.alarm.asleep.store(false, SeqCst);

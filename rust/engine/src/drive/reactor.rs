@@ -380,4 +380,4 @@ fn kept_until(wire: &Wire) -> Option<Instant> {
 
 mod accepting;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,7 +4,7 @@
 //! (`overdue`).
 //!
 //! ```text
-//! HOME ── lend ──> OUT ── resume ──> HOME      the thread alone, for every request: two atomic steps
+//! HOME ── lend ──> OUT ── resume ──> HOME      the thread alone, for every request: a store and a compare-exchange
 //!                  OUT ── seize ───> SEIZED ──> LATE      the watcher has answered; the thread may still be out
 //!                                               LATE ── settle ──> HOME      the thread is back for good
 //! ```
@@ -18,7 +18,7 @@ use std::ops::DerefMut;
 use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -151,8 +151,9 @@ impl Seat {
         // SAFETY: HOME: the watcher does not look at it.
         unsafe { *self.lent.get() = Some(lent) };
         self.due.store(due.max(self.extended.load(Relaxed)), Relaxed);
-        // Sequentially consistent, as in the watcher: either it sees this lending, or this thread sees it asleep.
-        self.word.swap((word | STATE).wrapping_add(1) | OUT, SeqCst);
+        // No fence: this thread may see the watcher awake while that does not see this lending yet. It looks once more,
+        // a while later, before it sleeps without an end. A fence here costs more than all the rest.
+        self.word.store((word | STATE).wrapping_add(1) | OUT, Release);
         self.alarm.wake_if_asleep();
     }
 
@@ -209,7 +210,7 @@ impl Seat {
     // ---- the watcher
 
     pub(super) fn look(&self) -> Look {
-        let word = self.word.load(SeqCst);
+        let word = self.word.load(Acquire);
         match word & STATE {
             // The deadline of a later lending is no harm: `seize` will not find this one any more.
             OUT => Look::Out(Lending(word), self.alarm.instant(self.due.load(Relaxed))),
@@ -339,5 +340,132 @@ impl Drop for Back<'_> {
     fn drop(&mut self) {
         // Whether it is too late is asked by those who can do something about it.
         let _ = self.0.resume();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use super::super::reactor::tests::context;
+    use super::*;
+    use crate::addresses::Presence;
+    use crate::net::{Endpoint, Endpoints, Socket};
+    use crate::timeouts::HandlerTime;
+
+    fn seat(time: Duration) -> Seat {
+        Seat::new(Arc::new(Alarm::new(HandlerTime { time, grace: Duration::ZERO })))
+    }
+
+    fn wire() -> Box<Wire> {
+        let (socket, _) = UnixStream::pair().unwrap();
+        let endpoints = Endpoints { local: Endpoint::Unix, peer: Endpoint::Unix };
+        Box::new(Wire::new(Socket::new(socket.into()), endpoints, Presence::default(), &context(), Instant::now()))
+    }
+
+    fn lending(seat: &Seat) -> Option<Lending> {
+        match seat.look() {
+            Look::Out(lending, _) => Some(lending),
+            Look::Home | Look::Late(_) => None,
+        }
+    }
+
+    /// However thread and watcher meet: each lending ends in one way, and nobody touches the wire beside another.
+    #[test]
+    fn each_lending_is_resumed_or_seized_and_never_both() {
+        const EACH: u64 = 1000;
+        let seat = seat(Duration::from_secs(60));
+        let (over, seized, touched) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicBool::new(false));
+        let touch = || {
+            assert!(!touched.swap(true, SeqCst), "two at once");
+            touched.store(false, SeqCst);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    if let Some(lending) = lending(&seat) {
+                        let answer = |wire: &mut Wire, _: &mut Vec<u8>, _| {
+                            touch();
+                            wire.noted.bytes += 1;
+                        };
+                        if let Some((late, ())) = seat.seize(lending, answer) {
+                            seized.fetch_add(1, SeqCst);
+                            assert!(seat.seize(lending, answer).is_none(), "twice");
+                            // It may be back by now; it is not while something is done about it.
+                            seat.while_late(late, || assert_eq!(seat.look(), Look::Late(late)));
+                        }
+                    }
+                }
+            });
+            let mut wire = wire();
+            let (mut late, mut resumed) = (0, 0_u64);
+            let patience = Instant::now() + Duration::from_secs(60);
+            while late < EACH || resumed < EACH {
+                assert!(Instant::now() < patience, "they do not meet: {late} {resumed}");
+                let waiting = Waiting::begin(&mut *wire, &seat, Instant::now());
+                if resumed % 3 == 0 {
+                    std::thread::yield_now();
+                }
+                let (back, in_time) = waiting.end();
+                touch();
+                late += u64::from(in_time.is_err());
+                resumed += u64::from(in_time.is_ok());
+                assert_eq!(back.map(|wire| wire.noted.bytes), Some(late));
+                assert_eq!(seat.look(), Look::Home);
+            }
+            over.store(true, Relaxed);
+            assert_eq!(late, wire.noted.bytes);
+        });
+        assert!(seized.load(SeqCst) as u64 >= EACH);
+    }
+
+    #[test]
+    fn a_watcher_that_is_slow_seizes_no_later_lending() {
+        let seat = seat(Duration::from_secs(60));
+        let mut wire = wire();
+        let waiting = Waiting::begin(&mut *wire, &seat, Instant::now());
+        let seen = lending(&seat).unwrap();
+        assert_eq!(waiting.end().1, Ok(()));
+        let waiting = Waiting::begin(&mut *wire, &seat, Instant::now());
+        assert!(seat.seize(seen, |_, _, _| ()).is_none());
+        assert!(seat.while_late(seen, || ()).is_none());
+        drop(waiting);
+        assert_eq!(seat.look(), Look::Home);
+    }
+
+    #[test]
+    fn time_is_only_ever_added_and_for_one_request() {
+        let seat = seat(Duration::from_secs(60));
+        let mut wire = wire();
+        let now = Instant::now();
+        let due = |seat: &Seat| match seat.look() {
+            Look::Out(_, due) => due.saturating_duration_since(now).as_secs(),
+            Look::Home | Look::Late(_) => 0,
+        };
+        seat.begin();
+        let waiting = Waiting::begin(&mut *wire, &seat, now);
+        assert_eq!(due(&seat), 60);
+        assert!(seat.extend(Duration::from_secs(10)));
+        assert_eq!(due(&seat), 60);
+        assert!(seat.extend(Duration::from_secs(4000)) && !seat.extend(Duration::from_secs(86_401)));
+        assert!((4000..4100).contains(&due(&seat)), "{}", due(&seat));
+        drop(waiting);
+        let waiting = Waiting::begin(&mut *wire, &seat, now);
+        assert!(due(&seat) >= 4000);
+        drop(waiting);
+        seat.begin();
+        let waiting = Waiting::begin(&mut *wire, &seat, now);
+        assert_eq!(due(&seat), 60);
+        drop(waiting);
+    }
+
+    #[test]
+    fn without_a_deadline_nothing_is_ever_out() {
+        let seat = seat(Duration::ZERO);
+        let mut wire = wire();
+        let waiting = Waiting::begin(&mut *wire, &seat, Instant::now());
+        assert_eq!(seat.look(), Look::Home);
+        assert_eq!(waiting.end().1, Ok(()));
     }
 }

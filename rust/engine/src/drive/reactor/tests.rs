@@ -13,7 +13,8 @@ use crate::log::ErrorLog;
 use crate::net::Listener;
 use crate::scoreboard::{Holdings, OwnRow, Scoreboard};
 
-fn context() -> Context {
+/// What a child has in common, with the smallest of everything.
+pub(in crate::drive) fn context() -> Context {
     let stderr: &'static std::os::fd::OwnedFd =
         Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
     let board = Arc::new(Scoreboard::new(1, 1).unwrap());
