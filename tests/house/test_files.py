@@ -17,6 +17,7 @@ DUSTBINS = {"utils", "util", "common", "helpers", "helper", "misc", "stuff", "ma
 UNSAFE = {
     "rust/engine/src/drive/seat.rs",
     "rust/engine/src/net/unsent.rs",
+    "rust/engine/src/net/unused.rs",
     "rust/engine/src/scoreboard.rs",
     "rust/engine/src/shared_memory.rs",
     "rust/binding/src/settings.rs",

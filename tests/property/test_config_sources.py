@@ -14,6 +14,7 @@ from tests.unit.config.world import World
 from tricorn.config import show
 from tricorn.config.addresses import AddressKind
 from tricorn.config.compound_kinds import Many, OrWord, Pair, Variables
+from tricorn.config.contended_timeouts import CONTENDED_STAGES, ContendedTimeouts
 from tricorn.config.directives import by_name, table
 from tricorn.config.directives.shape import EVERY_MPM, Directive
 from tricorn.config.kinds import Account, Boolean, Choice, Integer, Kind, Octal, Seconds, Size, Text
@@ -67,6 +68,8 @@ def values(kind: Kind[Any]) -> st.SearchStrategy[Any]:
             rates = {stage: RATES for stage in STAGES if stage != "keep_alive"}
             silences = {"keep_alive": st.integers(1, 1000).map(lambda seconds: Rate(float(seconds), None, None))}
             return st.fixed_dictionaries({}, optional=rates | silences).filter(bool)
+        case ContendedTimeouts():
+            return st.dictionaries(st.sampled_from(CONTENDED_STAGES), MILLISECONDS, min_size=1)
         case Integer() | Size():
             return st.integers(kind.least, kind.most)
         case SizeOrShare():
@@ -115,18 +118,19 @@ def test_settings_survive_a_file(found: dict[str, Any], mpm: Mpm) -> None:
         sensible["response_limit"] = 1 << 40
         if isinstance(sensible.get("user"), int):  # a number need not have an account that tells its group
             sensible["group"] = 3
-        if mpm is not Mpm.EVENT:
+        if mpm is Mpm.EVENT:
+            sensible["max_open_connections"] = 1_000_000
+            sensible.pop("contended_timeout", None)
+        else:
             for name in ("max_open_connections", "max_queued_requests", "max_queue_time"):
                 sensible.pop(name, None)
-        else:
-            sensible["max_open_connections"] = 1_000_000
         if mpm is Mpm.PREFORK:
             for name in ("threads_per_child", "timeout_grace"):
                 sensible.pop(name, None)
         for name in BAND:  # test_config_capacity draws those that agree
             sensible.pop(name, None)
         if "max_child_memory" in sensible:
-            sensible["max_child_memory"] += 1 << 20
+            sensible["max_child_memory"] = max(sensible["max_child_memory"], 1 << 20)
         first.variables = {
             by_name()[name].variable(): by_name()[name].kind.to_text(value)
             for name, value in sensible.items()

@@ -11,7 +11,7 @@ use engine::drive::{Bounds, Budget, Context, Deadline, Orders, QueueBounds, Read
 use engine::limits::Limits;
 use engine::log::{AccessLog, ErrorLog, Format, Level};
 use engine::scoreboard::{Holdings, OwnRow};
-use engine::timeouts::{HandlerTime, Rate, Timeouts};
+use engine::timeouts::{Contended, HandlerTime, Rate, Timeouts};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -51,7 +51,8 @@ impl EngineSettings {
     #[new]
     #[pyo3(signature = (*, limit_request_line, limit_request_fields, limit_request_field_size, limit_request_head,
         limit_request_body, requests_per_connection, handshake_timeout, header_timeout, body_timeout, response_timeout,
-        keep_alive_timeout, timeout, timeout_grace, ends_when_overdue, spool_directory, request_memory, response_memory,
+        keep_alive_timeout, contended_timeout, timeout, timeout_grace, ends_when_overdue, spool_directory, request_memory,
+        response_memory,
         response_limit, buffer_memory_per_child, spool_limit_per_child, spool_limit, max_connections_per_child,
         max_requests_per_child, max_open_connections, max_queued_requests, max_queue_time, max_connections_per_address,
         max_unfinished_requests_per_address, address_prefix_ipv6, trusted_proxies, server_timing, server_header,
@@ -70,6 +71,7 @@ impl EngineSettings {
         body_timeout: Stage,
         response_timeout: Stage,
         keep_alive_timeout: f64,
+        contended_timeout: (f64, f64, f64),
         timeout: f64,
         timeout_grace: f64,
         ends_when_overdue: bool,
@@ -126,6 +128,7 @@ impl EngineSettings {
             body: rate("body_timeout", body_timeout)?,
             response: rate("response_timeout", response_timeout)?,
             keep_alive: seconds("keep_alive_timeout", keep_alive_timeout)?,
+            contended: contended(contended_timeout)?,
             ..Timeouts::default()
         };
         let server = (!server_header.is_empty()).then(|| server_header.into_bytes().into_boxed_slice());
@@ -216,6 +219,16 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
 fn rate(name: &str, (initial, maximum, min_rate): Stage) -> PyResult<Rate> {
     let maximum = maximum.map(|maximum| seconds(name, maximum)).transpose()?;
     Ok(Rate { initial: seconds(name, initial)?, maximum, min_rate })
+}
+
+fn contended((header, body, response): (f64, f64, f64)) -> PyResult<Contended> {
+    let seconds = |value| seconds("contended_timeout", value);
+    Ok(Contended {
+        header: seconds(header)?,
+        body: seconds(body)?,
+        response: seconds(response)?,
+        ..Contended::default()
+    })
 }
 
 /// A descriptor of our own for one that Python keeps.

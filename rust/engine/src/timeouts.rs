@@ -34,6 +34,13 @@ impl Rate {
         Self { initial, maximum: None, min_rate: Some(min_rate) }
     }
 
+    /// The same, for a client that may be `behind` at most, if it has a rate to be behind of; zero changes nothing.
+    #[must_use]
+    pub fn within(self, behind: Duration) -> Option<Self> {
+        let applies = !behind.is_zero() && !self.initial.is_zero() && self.min_rate.is_some_and(|rate| rate > 0);
+        applies.then(|| Self { initial: self.initial.min(behind), ..self })
+    }
+
     /// The time that `bytes` pay for. What is less than a nanosecond counts for one, in favour of the client.
     fn worth(&self, bytes: usize) -> Duration {
         let Some(rate) = self.min_rate.filter(|rate| *rate > 0).map(u64::from) else {
@@ -68,6 +75,32 @@ impl HandlerTime {
     }
 }
 
+/// How far a client may be behind the rate of its stage while others need what it holds. Zero: as far as ever. Whoever
+/// keeps the rate is not concerned, nor is a stage that has none. Directive: `contended_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contended {
+    /// HEAD, and what comes before the first byte.
+    pub header: Duration,
+    /// BODY.
+    pub body: Duration,
+    /// WRITE.
+    pub response: Duration,
+    /// `KEEP_ALIVE`: how long a silent connection is kept even so. A client that goes on asking has its next request on the
+    /// way by then, and would lose it.
+    pub keep_alive: Duration,
+}
+
+impl Default for Contended {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_millis(500),
+            body: Duration::from_secs(2),
+            response: Duration::from_secs(5),
+            keep_alive: Duration::from_millis(100),
+        }
+    }
+}
+
 /// Deadlines by stage. QUEUED and HANDLER have none here: the former is the driver's, the latter [`HandlerTime`].
 #[derive(Debug, Clone)]
 pub struct Timeouts {
@@ -89,6 +122,8 @@ pub struct Timeouts {
     pub linger: Duration,
     /// LINGER: how long a silent client is waited for (Apache: two seconds); all there is for one that was too slow.
     pub linger_silence: Duration,
+    /// What is left of all this while others need what the connection holds.
+    pub contended: Contended,
 }
 
 impl Default for Timeouts {
@@ -103,6 +138,7 @@ impl Default for Timeouts {
             retired: Duration::from_secs(1),
             linger: Duration::from_secs(30),
             linger_silence: Duration::from_secs(2),
+            contended: Contended::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int, *, ends_when_overdu
         ValueError: the engine refuses a value; the text names it.
     """
     settings = heritage.settings
+    contended = settings.timeouts.contended
     return EngineSettings(
         limit_request_line=settings.limits.request_line,
         limit_request_fields=settings.limits.fields,
@@ -29,6 +30,7 @@ def engine_settings(heritage: Heritage, who: str, bell: int, *, ends_when_overdu
         body_timeout=_rate(settings.timeouts.body),
         response_timeout=_rate(settings.timeouts.response),
         keep_alive_timeout=settings.timeouts.keep_alive,
+        contended_timeout=(contended.header, contended.body, contended.response),
         timeout=settings.timeouts.handler,
         timeout_grace=settings.timeouts.handler_grace,
         ends_when_overdue=ends_when_overdue,

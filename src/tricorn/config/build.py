@@ -20,6 +20,7 @@ from tricorn.config.settings import (
     Application,
     Capacity,
     Clients,
+    Contended,
     Environment,
     Gateway,
     Identity,
@@ -86,6 +87,7 @@ def build(values: Resolution, machine: Machine, directory: Path) -> Settings:
             keep_alive=(
                 rates["keep_alive"].initial if "keep_alive" in rates else values.value(requests.KEEP_ALIVE_TIMEOUT)
             ),
+            contended=contended(values),
             handler=values.value(requests.TIMEOUT),
             handler_grace=0.0 if values.mpm is Mpm.PREFORK else values.value(requests.TIMEOUT_GRACE),
         ),
@@ -146,6 +148,13 @@ def capacity_of(values: Resolution, cpus: int) -> Capacity:
         max_queued_requests=values.value(capacity.MAX_QUEUED_REQUESTS) if holds_requests else 0,
         max_queue_time=values.value(capacity.MAX_QUEUE_TIME) if holds_requests else 0.0,
     )
+
+
+def contended(values: Resolution) -> Contended:
+    """What is left of a slow client's time while others need what it holds; under event it holds nothing."""
+    if values.mpm is Mpm.EVENT:
+        return Contended(0.0, 0.0, 0.0)
+    return Contended(**values.value(requests.CONTENDED_TIMEOUT))
 
 
 def memory_of(values: Resolution, memory: int | None) -> Memory:

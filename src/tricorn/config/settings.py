@@ -178,6 +178,15 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Contended:
+    """How many seconds a client may be behind the rate of its stage while others need what it holds; 0 is as ever."""
+
+    header: float
+    body: float
+    response: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     """Deadlines by stage."""
 
@@ -187,6 +196,7 @@ class Timeouts:
     response: Rate
     keep_alive: float
     """0 turns keep-alive off."""
+    contended: Contended
     handler: float
     """How long the application may take to give the next thing; 0 is for ever."""
     handler_grace: float

@@ -38,6 +38,7 @@ def engine_settings(error_log: int, access_log: int | None, spool: Path) -> Engi
         max_open_connections=10,
         max_queued_requests=10,
         max_queue_time=0,
+        contended_timeout=(0.5, 2, 5),
         max_connections_per_address=0,
         max_unfinished_requests_per_address=0,
         address_prefix_ipv6=64,

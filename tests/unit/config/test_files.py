@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.config.world import World
-from tricorn.config.settings import Rate
+from tricorn.config.settings import Contended, Rate
 from tricorn.errors import ConfigError
 
 
@@ -155,6 +155,21 @@ def test_stages_may_be_an_apache_line_a_table_or_numbers(world: World) -> None:
         assert (timeouts.body.initial, timeouts.body.maximum, timeouts.body.min_rate) == (4, None, None)
         assert timeouts.response.initial == 60
         assert timeouts.handshake.initial == 0
+
+
+@pytest.mark.parametrize("text", ['"body=4.5"', "{ Body = 4.5 }"])
+def test_contended_timeouts_join_by_stage(world: World, text: str) -> None:
+    world.write(f"[worker]\ncontended_timeout = {text}\n")
+    world.variables["TRICORN_CONTENDED_TIMEOUT"] = "header=0"
+    found = world.configure("--mpm", "worker", "--contended-timeout", "response=9").settings
+    assert found.timeouts.contended == Contended(0.0, 4.5, 9.0)
+
+
+@pytest.mark.parametrize("text", ["3", "{ header = true }", "{ header = -1 }", "{ keep_alive = 1 }"])
+def test_a_contended_timeout_is_stages_and_seconds(world: World, text: str) -> None:
+    world.write(f"[worker]\ncontended_timeout = {text}\n")
+    with pytest.raises(ConfigError, match=r"line 2: worker\.contended_timeout cannot be .* Allowed is stages header"):
+        world.configure("--mpm", "worker")
 
 
 def test_the_wait_for_a_next_request_may_be_stated_among_the_stages(world: World) -> None:

@@ -12,6 +12,7 @@ from tricorn.config.commandline import CommandLine, Given
 from tricorn.config.configuration import Configuration, configure
 from tricorn.config.machine import Machine
 from tricorn.config.settings import (
+    Contended,
     Interface,
     LogLevel,
     Mpm,
@@ -111,6 +112,12 @@ SAMPLES: Mapping[str, Sample] = {
         "{ body = { initial = 5, maximum = 9, min_rate = 70 } }",
         lambda s: (s.timeouts.header, s.timeouts.body),
         (Rate(20.0, 40.0, 500), Rate(5.0, 9.0, 70)),
+    ),
+    "contended_timeout": Sample(
+        "body=3.5 header=0",
+        "{ body = 3.5, header = 0 }",
+        lambda s: s.timeouts.contended,
+        Contended(0.0, 3.5, 5.0),
     ),
     "timeout": Sample("2m", '"2m"', lambda s: s.timeouts.handler, 120.0),
     "timeout_grace": Sample("1500ms", "1.5", lambda s: s.timeouts.handler_grace, 1.5),

@@ -31,7 +31,7 @@ use ending::Ending;
 use inbound::{Found, Inbound};
 use outbound::{Asked, Outbound};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that are read and thrown away in LINGER at most; the deadline ends most of them earlier.
 const LINGER_BYTES: u64 = 64 << 20;
@@ -150,6 +150,8 @@ pub struct Connection {
     phase: Phase,
     /// What the present stage has used of its time.
     allowance: Allowance,
+    /// Bytes that have come since the accept.
+    received: usize,
     requests: u32,
     ending: Ending,
     /// The client was too slow.
@@ -166,6 +168,7 @@ impl Connection {
             outbound: Outbound::new(),
             phase: Phase::Receiving,
             allowance: Allowance::begin(now),
+            received: 0,
             requests: 0,
             ending: Ending::Open,
             timed_out: false,
@@ -188,7 +191,29 @@ impl Connection {
             Stage::Body => self.allowance.credit(&self.protocol.timeouts.body, data.len(), now),
             Stage::Handshake | Stage::Queued | Stage::Handler | Stage::Write | Stage::KeepAlive | Stage::Linger => {}
         }
+        self.received = self.received.saturating_add(data.len());
         self.inbound.receive(data);
+    }
+
+    /// The client was connected, and could send, for `waited` before anybody looked at it: it has used that time. To be
+    /// told once, when what had come by then has been received, and before anything is waited for.
+    pub fn has_waited(&mut self, waited: Duration, now: Instant) {
+        let timeouts = &self.protocol.timeouts;
+        let rate = match self.stage() {
+            Stage::Head if self.ending < Ending::Soon => &timeouts.header,
+            Stage::Body => &timeouts.body,
+            Stage::Head
+            | Stage::Handshake
+            | Stage::Queued
+            | Stage::Handler
+            | Stage::Write
+            | Stage::KeepAlive
+            | Stage::Linger => return,
+        };
+        if let Some(began) = now.checked_sub(waited) {
+            self.allowance = Allowance::begin(began);
+            self.allowance.credit(rate, self.received, now);
+        }
     }
 
     /// The peer has shut down its sending side. A request that is complete is still answered.

@@ -4,7 +4,8 @@
 use super::ending::Ending;
 use super::{Connection, Phase, Stage};
 use crate::http::Reject;
-use std::time::Instant;
+use crate::timeouts::Rate;
+use std::time::{Duration, Instant};
 
 /// What [`Connection::expire`] asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,25 @@ impl Connection {
         }
     }
 
+    /// When the client has used the patience that is left for it while others need what its connection holds; None: it
+    /// has its usual time. Never after `deadline`, if there is one.
+    #[must_use]
+    pub fn contended_deadline(&self) -> Option<Instant> {
+        let timeouts = &self.protocol.timeouts;
+        let contended = &timeouts.contended;
+        let within = |rate: Rate, behind| self.allowance.deadline(&rate.within(behind)?);
+        let soonest = match self.stage() {
+            Stage::Handshake | Stage::Head => within(timeouts.header, contended.header),
+            Stage::Body => within(timeouts.body, contended.body),
+            Stage::Queued | Stage::Handler => None,
+            Stage::Write => within(timeouts.response, contended.response),
+            Stage::KeepAlive => self.allowance.after(contended.keep_alive),
+            // The answer is sent: that it arrives is worth no other client's time.
+            Stage::Linger => self.allowance.after(Duration::ZERO),
+        };
+        soonest.map(|soonest| self.deadline().map_or(soonest, |usual| usual.min(soonest)))
+    }
+
     /// The end of a silence, or of all patience. A client that was too slow before has had its time.
     fn linger_deadline(&self) -> Option<Instant> {
         let timeouts = &self.protocol.timeouts;
@@ -62,7 +82,16 @@ impl Connection {
 
     /// Act on the deadline, if it has been reached.
     pub fn expire(&mut self, now: Instant) -> Expired {
-        if self.deadline().is_none_or(|deadline| now < deadline) {
+        self.act_on(self.deadline(), now)
+    }
+
+    /// As `expire`, while others need what the connection holds.
+    pub fn make_way(&mut self, now: Instant) -> Expired {
+        self.act_on(self.contended_deadline(), now)
+    }
+
+    fn act_on(&mut self, deadline: Option<Instant>, now: Instant) -> Expired {
+        if deadline.is_none_or(|deadline| now < deadline) {
             return Expired::NotYet;
         }
         match self.stage() {

@@ -17,16 +17,12 @@
 //! for a thread of one child, and another has threads to spare and clearly fewer connections, connections end with their
 //! answer (`Connection: close`); the client's next one is accepted where there is room.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::wire::Wire;
 
 /// How long accepting rests when descriptors are exhausted.
 pub(super) const EXHAUSTED_REST: Duration = Duration::from_millis(100);
-
-/// How long a kept-alive connection must have been silent before it may be given up for somebody who waits. A client that
-/// goes on asking has its next request on the way by then, and would lose it.
-pub(super) const IDLE_ENOUGH: Duration = Duration::from_millis(100);
 
 /// After so many requests, and again after as many, a kept-alive connection ends with its answer if another client waits
 /// for whom there is no room: a client that always has a next request would otherwise keep its place for ever, and the
@@ -50,11 +46,6 @@ pub(super) const AFTER_LONGEST: usize = 4;
 /// How many connections are accepted at once after looking away for `wait`.
 pub(super) fn after_looking_away(wait: Duration) -> usize {
     if wait < LONGEST { 1 } else { AFTER_LONGEST }
-}
-
-/// From when on a connection that is kept alive until `until` may be given up for somebody else; None is at once.
-pub(super) fn idle_enough(until: Instant, keep_alive: Duration) -> Option<Instant> {
-    until.checked_sub(keep_alive)?.checked_add(IDLE_ENOUGH)
 }
 
 /// Whether `wire`, which has a request, has had its turn and ends with the answer, if another client `waits`.

@@ -8,10 +8,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::accept::{EXHAUSTED_REST, IDLE_ENOUGH, gives_way, idle_enough, look_away};
+use super::accept::{EXHAUSTED_REST, gives_way, look_away};
+use super::contention::{Contention, Waited};
 use super::duty::{Duty, Word};
 use super::overdue::Watch;
 use super::seat::{Seat, Waiting};
@@ -20,7 +21,7 @@ use super::{Batch, Context, Exchange, Gateway, Interrupted, Supervisor, Worn};
 use crate::connection::Stage;
 #[cfg(target_os = "linux")]
 use crate::net::Gate;
-use crate::net::{Accepted, Interest, Listeners, Ready, Waiter, Wake};
+use crate::net::{Accepted, Attention, Interest, Listeners, Waiter, Wake};
 use crate::scoreboard::Capacity;
 
 /// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
@@ -31,9 +32,8 @@ const LOOKS_UP_AFTER: Duration = Duration::from_millis(10);
 pub struct BlockingDriver {
     gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
-    listeners: Listeners,
+    contention: Contention,
     watch: Watch,
-    accepting: Mutex<()>,
     /// One for each thread.
     wakes: Vec<Wake>,
     left: AtomicUsize,
@@ -68,9 +68,8 @@ impl BlockingDriver {
         Ok(Self {
             gateway,
             context,
-            listeners,
+            contention: Contention::new(listeners),
             watch,
-            accepting: Mutex::new(()),
             wakes: (0..threads).map(|_| Wake::new()).collect::<io::Result<_>>()?,
             left: AtomicUsize::new(0),
         })
@@ -161,22 +160,6 @@ impl BlockingDriver {
     }
 }
 
-/// How a wait for a client who has a thread has ended.
-enum Waited {
-    /// Its socket may be ready.
-    Ready,
-    /// Another client needs the thread.
-    Wanted,
-    /// Something else has happened, or the time is over.
-    InVain,
-}
-
-impl Waited {
-    fn of(ready: bool) -> Self {
-        if ready { Self::Ready } else { Self::InVain }
-    }
-}
-
 /// How a thread waits for clients.
 enum Door {
     /// The only thread of a child, at the only socket: one child is woken for each client.
@@ -190,10 +173,10 @@ impl Door {
     #[cfg(target_os = "linux")]
     fn new(driver: &BlockingDriver, waiter: &Waiter<'_>) -> io::Result<Self> {
         // Whoever is woken for a client of one socket may accept that of another, for which nobody else was woken then.
-        if driver.wakes.len() > 1 || driver.listeners.count() > 1 {
+        if driver.wakes.len() > 1 || driver.contention.listeners.count() > 1 {
             return Ok(Self::Shared);
         }
-        Gate::new(&driver.listeners, waiter).map(Self::Exclusive)
+        Gate::new(&driver.contention.listeners, waiter).map(Self::Exclusive)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -219,40 +202,12 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    /// Waits for any of `sockets`; then lets the supervisor attend to what concerns it.
-    fn wait(&mut self, sockets: &[BorrowedFd<'_>], interest: Interest, until: Option<Instant>) -> Result<bool, Stop> {
-        let ready = self.waiter.wait(sockets, interest, until);
-        self.attend(ready)
-    }
-
-    /// Waits at most until `deadline` for the next request on `socket`, and, after a while and if no thread of the server is
-    /// free, for somebody who would need this one.
-    ///
-    /// While threads are free, newcomers wake those and not the ones that wait here; so it is looked at now and then
-    /// whether there still are. That ticks, but not for longer than a connection is kept alive.
-    fn wait_for_request(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        now: Instant,
-        deadline: Option<Instant>,
-    ) -> Result<Waited, Stop> {
+    /// Waits for the client of `wire`; then lets the supervisor attend to what concerns it.
+    fn wait(&mut self, wire: &Wire) -> Result<Waited, Stop> {
         let driver = self.driver;
-        let context = &*driver.context;
-        let Some(deadline) = deadline else {
-            return self.wait(&[socket], Interest::Receive, None).map(Waited::of);
-        };
-        let idle_enough = idle_enough(deadline, context.protocol.timeouts.keep_alive).filter(|from| *from > now);
-        let until = Some(idle_enough.unwrap_or(now + IDLE_ENOUGH).min(deadline));
-        let is_wanted = || context.orders.duty().accepts() && !context.row.somebody_is_idle();
-        if idle_enough.is_some() || !is_wanted() {
-            return self.wait(&[socket], Interest::Receive, until).map(Waited::of);
-        }
-        let all: Vec<_> = std::iter::once(socket).chain(driver.listeners.iter().map(AsFd::as_fd)).collect();
-        if !self.wait(&all, Interest::Receive, until)? {
-            return Ok(Waited::InVain);
-        }
-        // Whoever waited has perhaps woken others, too, and one of those has been faster.
-        Ok(if is_wanted() && self.somebody_waits() { Waited::Wanted } else { Waited::Ready })
+        let (waited, attention) = driver.contention.wait(&self.waiter, wire, &driver.context).map_err(Stop::Failed)?;
+        self.attend(attention)?;
+        Ok(waited)
     }
 
     /// Waits for a client.
@@ -261,26 +216,29 @@ impl Lane<'_> {
             #[cfg(target_os = "linux")]
             Door::Exclusive(gate) => gate.wait(&self.waiter),
             Door::Shared => {
-                let listeners: Vec<BorrowedFd<'_>> = self.driver.listeners.iter().map(AsFd::as_fd).collect();
-                self.waiter.wait(&listeners, Interest::Receive, None)
+                let listeners = self.driver.contention.listeners.iter();
+                let listeners: Vec<_> = listeners.map(|one| (one.as_fd(), Interest::Receive)).collect();
+                self.waiter.wait(&listeners, None)
             }
         };
-        self.attend(ready)
+        let ready = ready.map_err(Stop::Failed)?;
+        self.attend(ready.attention)?;
+        Ok(ready.waited)
     }
 
     /// Leaves clients alone until `until`, or until something else happens.
     fn pause(&mut self, until: Option<Instant>) -> Result<(), Stop> {
-        let ready = self.waiter.wait(&[], Interest::Receive, until);
-        self.attend(ready).map(drop)
+        let ready = self.waiter.wait(&[], until).map_err(Stop::Failed)?;
+        self.attend(ready.attention)
     }
 
-    fn attend(&mut self, ready: io::Result<Ready>) -> Result<bool, Stop> {
-        let ready = ready.map_err(Stop::Failed)?;
+    /// After each wait.
+    fn attend(&mut self, attention: Option<Attention>) -> Result<(), Stop> {
         self.looked_up = Instant::now();
-        if let Some(attention) = ready.attention {
-            self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted)?;
+        match attention {
+            Some(attention) => self.supervisor.attend(attention).map_err(|Interrupted| Stop::Interrupted),
+            None => Ok(()),
         }
-        Ok(ready.waited)
     }
 
     /// Lets the supervisor attend to what has come up, if the last wait was long ago.
@@ -295,7 +253,7 @@ impl Lane<'_> {
     fn accept(&mut self) -> Result<Box<Wire>, Stop> {
         let driver = self.driver;
         let context = &*driver.context;
-        let _role = driver.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _role = driver.contention.accepting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut paused_until: Option<Instant> = None;
         let mut looked_away = false;
         loop {
@@ -327,15 +285,17 @@ impl Lane<'_> {
                     }
                 }
             }
-            match driver.listeners.accept() {
+            match driver.contention.listeners.accept() {
                 Accepted::Client(socket, endpoints) => {
                     let now = Instant::now();
-                    let Some(wire) = Wire::admit(socket, endpoints, now, &mut self.scratch, context) else {
+                    let Some(mut wire) = Wire::admit(socket, endpoints, now, &mut self.scratch, context) else {
                         continue;
                     };
                     context.row.accepted();
                     context.row.ring_if_short();
                     context.wear.accepted();
+                    // Most clients send at once.
+                    wire.readable = true;
                     return Ok(Box::new(wire));
                 }
                 Accepted::Nobody | Accepted::Closed if duty == Duty::Sweeping => driver.take(Word::Swept),
@@ -353,68 +313,73 @@ impl Lane<'_> {
 
     /// Drives one connection to its end.
     fn serve(&mut self, wire: &mut Wire) -> Result<(), Stop> {
-        let driver = self.driver;
-        let context = &*driver.context;
-        loop {
-            let now = Instant::now();
-            self.look_up(now)?;
-            context.orders.duty().tell(&mut wire.connection, now);
-            let mut verdict = wire.proceed(now, &mut self.scratch, context);
-            while verdict == Verdict::Request {
-                verdict = self.answer(wire)?;
-            }
-            match verdict {
-                Verdict::Again => continue,
-                Verdict::Close => break,
-                Verdict::Wait | Verdict::Request => {}
-            }
-            let stage = wire.connection.stage();
-            context.row.stage(self.thread, Some(stage));
-            if stage == Stage::KeepAlive && self.optimistic {
-                self.optimistic = false;
-                wire.readable = true;
-                continue;
-            }
-            let deadline = wire.connection.deadline();
-            let began = Instant::now();
-            let waited = if stage == Stage::KeepAlive {
-                self.wait_for_request(wire.socket.as_fd(), began, deadline)?
-            } else {
-                Waited::of(self.wait(&[wire.socket.as_fd()], wire.interest(), deadline)?)
-            };
-            let now = Instant::now();
-            match waited {
-                Waited::Ready => {
-                    wire.readable = true;
-                    // It was there already: under load the next one is likely to be, too.
-                    self.optimistic = stage == Stage::KeepAlive && now - began < Duration::from_micros(2);
-                    // A socket that is always ready does not make its time endless.
-                    if deadline.is_none_or(|deadline| now < deadline) {
-                        continue;
-                    }
-                }
-                Waited::Wanted if wire.give_up(now, &mut self.scratch, context) == Verdict::Close => break,
-                Waited::Wanted => continue,
-                Waited::InVain => {}
-            }
-            if deadline.is_some_and(|deadline| deadline <= now)
-                && wire.expire(now, &mut self.scratch, context) == Verdict::Close
-            {
-                break;
-            }
+        let mut verdict = self.advance(wire)?;
+        if verdict == Verdict::Wait {
+            verdict = self.welcome(wire);
         }
-        context.row.stage(self.thread, None);
+        loop {
+            verdict = match verdict {
+                Verdict::Again | Verdict::Request => self.advance(wire)?,
+                Verdict::Wait => self.await_client(wire)?,
+                Verdict::Close => break,
+            };
+        }
+        self.driver.context.row.stage(self.thread, None);
         Ok(())
     }
 
-    /// Whether a client waits that no thread of this child is about to accept.
-    fn somebody_waits(&self) -> bool {
-        let driver = self.driver;
-        // Who has the role of accepting will accept.
-        let Ok(_role) = driver.accepting.try_lock() else {
-            return false;
-        };
-        driver.listeners.somebody_waits()
+    /// The first look at `wire` is over, and its client has not sent all of its request. If it had the time to do so in the
+    /// kernel's queue, and others are still there, it makes way at once: that it waited itself says that the queue is long.
+    fn welcome(&mut self, wire: &mut Wire) -> Verdict {
+        let BlockingDriver { context, contention, .. } = self.driver;
+        let now = Instant::now();
+        wire.count_the_queue(now);
+        if wire.connection.contended_deadline().is_some_and(|patience| patience <= now) && contention.is_wanted(context)
+        {
+            return wire.make_way(now, &mut self.scratch, context);
+        }
+        Verdict::Wait
+    }
+
+    /// Moves `wire` as far as it goes without waiting for its client.
+    fn advance(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
+        let context = &*self.driver.context;
+        let now = Instant::now();
+        self.look_up(now)?;
+        context.orders.duty().tell(&mut wire.connection, now);
+        let mut verdict = wire.proceed(now, &mut self.scratch, context);
+        while verdict == Verdict::Request {
+            verdict = self.answer(wire)?;
+        }
+        Ok(verdict)
+    }
+
+    /// Waits for the client of `wire`, and acts on what ends the wait.
+    fn await_client(&mut self, wire: &mut Wire) -> Result<Verdict, Stop> {
+        let context = &*self.driver.context;
+        let stage = wire.connection.stage();
+        context.row.stage(self.thread, Some(stage));
+        if stage == Stage::KeepAlive && self.optimistic {
+            self.optimistic = false;
+            wire.readable = true;
+            return Ok(Verdict::Again);
+        }
+        let began = Instant::now();
+        let waited = self.wait(wire)?;
+        let now = Instant::now();
+        if waited == Waited::Ready {
+            wire.readable = true;
+            // It was there already: under load the next one is likely to be, too.
+            self.optimistic = stage == Stage::KeepAlive && now - began < Duration::from_micros(2);
+        }
+        Ok(match waited {
+            Waited::Wanted => wire.make_way(now, &mut self.scratch, context),
+            // A socket that is always ready does not make its time endless.
+            Waited::Ready | Waited::InVain if wire.connection.deadline().is_some_and(|deadline| deadline <= now) => {
+                wire.expire(now, &mut self.scratch, context)
+            }
+            Waited::Ready | Waited::InVain => Verdict::Again,
+        })
     }
 
     /// Lets the application answer the complete request of `wire`.
@@ -425,13 +390,20 @@ impl Lane<'_> {
         self.look_up(now)?;
         context.row.stage(self.thread, Some(Stage::Handler));
         context.row.entered();
-        if gives_way(wire, || self.somebody_waits()) {
+        if gives_way(wire, || driver.contention.somebody_waits()) {
             wire.connection.retire(now);
         }
         wire.begin_answer(now, context);
         let waiting = Waiting::begin(&mut *wire, self.seat, now);
-        let mut one =
-            One { waiting: Some(waiting), wire: None, out: &mut self.scratch.out, context, seat: self.seat, now };
+        let mut one = One {
+            waiting: Some(waiting),
+            wire: None,
+            out: &mut self.scratch.out,
+            context,
+            contention: &driver.contention,
+            seat: self.seat,
+            now,
+        };
         driver.gateway.serve(&mut one);
         drop(one);
         context.row.left();
@@ -447,6 +419,7 @@ struct One<'a> {
     wire: Option<&'a mut Wire>,
     out: &'a mut Vec<u8>,
     context: &'a Context,
+    contention: &'a Contention,
     seat: &'a Arc<Seat>,
     now: Instant,
 }
@@ -456,6 +429,6 @@ impl Batch for One<'_> {
         let (wire, in_time) = self.waiting.take()?.end();
         self.wire = wire.filter(|_| in_time.is_ok());
         let wire = self.wire.as_deref_mut()?;
-        Some(Exchange::new(wire, self.out, self.context, self.seat, self.now))
+        Some(Exchange::new(wire, self.out, self.context, Some(self.contention), self.seat, self.now))
     }
 }

@@ -1,17 +1,19 @@
 //! One request with its response, as the gateway sees it.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::Progress;
-use super::readers::Look;
+use super::contention::{Contention, Waited};
+use super::readers::{self, Look};
 use super::seat::Seat;
 use super::wire::Wire;
 use super::{Body, Context, Duty};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
 use crate::http::Reject;
-use crate::net::{Endpoints, Sent};
+use crate::net::{Endpoints, Sent, Waiter};
 
 /// The client has gone, or its answer cannot be held: stop making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Exchange<'a> {
     pub(super) wire: &'a mut Wire,
     pub(super) out: &'a mut Vec<u8>,
     pub(super) context: &'a Context,
+    /// Where the thread that answers holds the client: whether others need it.
+    pub(super) contention: Option<&'a Contention>,
     pub(super) seat: &'a Arc<Seat>,
     /// When the request was given out, until that was of use.
     pub(super) begun: Option<Instant>,
@@ -43,11 +47,12 @@ impl<'a> Exchange<'a> {
         wire: &'a mut Wire,
         out: &'a mut Vec<u8>,
         context: &'a Context,
+        contention: Option<&'a Contention>,
         seat: &'a Arc<Seat>,
         now: Instant,
     ) -> Self {
         seat.begin();
-        Self { wire, out, context, seat, begun: Some(now) }
+        Self { wire, out, context, contention, seat, begun: Some(now) }
     }
 
     /// Where the thread sits that has the exchange.
@@ -166,28 +171,27 @@ impl<'a> Exchange<'a> {
         if progress == Progress::Gone { Err(Gone) } else { Ok(()) }
     }
 
-    /// Waits until no more than `enough` is held, within the budgets; or until the client's time is up, or another request
-    /// needs this thread and the client is behind.
+    /// Waits until no more than `enough` is held, within the budgets; or until the client's time is up, or another client
+    /// needs this thread and this one is behind.
     fn wait_for_reader(&mut self, enough: u64) -> Result<Progress, Gone> {
         self.wire.await_reader(Instant::now());
-        let seat = self.context.readers.sit_down(Instant::now()).map_err(|_| Gone)?;
+        let others = match self.contention {
+            Some(contention) => Others::Waiting(contention),
+            None => Others::Asking(self.context.readers.sit_down(Instant::now()).map_err(|_| Gone)?),
+        };
         let mut progress = Progress::Blocked;
         while progress == Progress::Blocked && (self.wire.answer.held() > enough || self.owes()) {
-            let now = Instant::now();
-            let since = self.wire.behind_since(now);
-            let look_again = match seat.look(since, self.context.row.short_of_threads(), now) {
-                Look::Stay(until) => until,
-                Look::GiveWay => {
-                    self.wire.reader.gave_way = true;
-                    self.wire.break_off(now, "other requests wait for its thread", self.context);
-                    return Err(Gone);
+            match others.wait(self.wire, self.context) {
+                Ok(Waited::Ready) => progress = self.send_on(),
+                Ok(Waited::InVain) if !self.wire.too_slow(Instant::now()) => {}
+                Ok(Waited::Wanted) => {
+                    let now = Instant::now();
+                    if others.must_give_way(self.wire, now) {
+                        self.wire.break_off(now, "others wait for its thread", self.context);
+                        return Err(Gone);
+                    }
                 }
-            };
-            let until = self.wire.connection.deadline().into_iter().chain(look_again).min();
-            match seat.wait(self.wire.socket.as_fd(), until) {
-                Ok(true) => progress = self.send_on(),
-                Ok(false) if !self.wire.too_slow(Instant::now()) => {}
-                Ok(false) | Err(_) => {
+                Ok(Waited::InVain) | Err(_) => {
                     self.wire.lost = true;
                     return Err(Gone);
                 }
@@ -246,5 +250,41 @@ impl<'a> Exchange<'a> {
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         self.seat.settle();
+    }
+}
+
+/// Who else may need the thread that waits for a reader.
+enum Others<'a> {
+    /// Clients in the kernel's queue: a thread of the blocking driver.
+    Waiting(&'a Contention),
+    /// Complete requests of this child: a thread of the reactor.
+    Asking(readers::Seat<'a>),
+}
+
+impl Others<'_> {
+    fn wait(&self, wire: &mut Wire, context: &Context) -> io::Result<Waited> {
+        let seat = match self {
+            Self::Waiting(contention) => {
+                let alone = Waiter { wake: None, watch: None };
+                return contention.wait(&alone, wire, context).map(|(waited, _)| waited);
+            }
+            Self::Asking(seat) => seat,
+        };
+        let now = Instant::now();
+        let since = wire.behind_since(now);
+        let Look::Stay(look_again) = seat.look(since, context.row.short_of_threads(), now) else {
+            wire.reader.gave_way = true;
+            return Ok(Waited::Wanted);
+        };
+        let until = wire.connection.deadline().into_iter().chain(look_again).min();
+        seat.wait(wire.socket.as_fd(), until).map(Waited::of)
+    }
+
+    /// Now that others need the thread.
+    fn must_give_way(&self, wire: &mut Wire, now: Instant) -> bool {
+        match self {
+            Self::Waiting(_) => wire.in_the_way(now),
+            Self::Asking(_) => true,
+        }
     }
 }

@@ -10,6 +10,7 @@ mod answer;
 mod blocking;
 mod body;
 mod budget;
+mod contention;
 mod context;
 mod duty;
 mod exchange;

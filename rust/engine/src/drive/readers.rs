@@ -18,7 +18,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::net::{Interest, Waiter, Wake};
+use crate::net::{Interest, Ready, Waiter, Wake};
 use crate::timeouts::patience_with_readers;
 
 /// Nobody looks again sooner than this, however many requests wait.
@@ -136,10 +136,10 @@ impl Seat<'_> {
         Look::Stay(now.checked_add(patience.saturating_sub(behind).max(SHORTEST_LOOK)))
     }
 
-    /// Waits until `socket` takes more (true), the thread is pressed, or the time has come.
-    pub(super) fn wait(&self, socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
+    /// Waits until `socket` takes more, the thread is pressed, or the time has come.
+    pub(super) fn wait(&self, socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Ready> {
         let waiter = Waiter { wake: Some(&self.wake), watch: None };
-        waiter.wait(&[socket], Interest::Send, until).map(|ready| ready.waited)
+        waiter.wait(&[(socket, Interest::Send)], until)
     }
 }
 

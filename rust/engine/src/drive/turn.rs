@@ -199,7 +199,7 @@ impl Batch for Turn<'_> {
         self.entered = now;
         self.sampled = driver.wants_sample().then(own_time);
         let away = self.current.insert(away);
-        Some(Exchange::new(&mut away.wire, &mut self.scratch.out, &driver.context, self.post.seat, now))
+        Some(Exchange::new(&mut away.wire, &mut self.scratch.out, &driver.context, None, self.post.seat, now))
     }
 }
 

@@ -8,7 +8,7 @@ use super::answer::{Answer, Progress};
 use super::no_room::body_refusal;
 use super::{Body, Context};
 use crate::addresses::Presence;
-use crate::connection::{Connection, Expired, Next, Stage, Step};
+use crate::connection::{Connection, Next, Stage, Step};
 use crate::http::Reject;
 use crate::log::Record;
 use crate::net::{Endpoint, Endpoints, Interest, Sent, Socket};
@@ -159,7 +159,10 @@ impl Wire {
         };
         match verdict {
             // A client that is faster than we are never lets its wire rest, and is not waited for: it has deadlines, too.
-            Verdict::Again => self.act_on_time(Verdict::Again, now, scratch, context),
+            Verdict::Again => {
+                let expired = self.connection.expire(now);
+                self.act_on(expired, Verdict::Again, now, scratch, context)
+            }
             Verdict::Request | Verdict::Wait | Verdict::Close => verdict,
         }
     }
@@ -353,24 +356,6 @@ impl Wire {
         }
     }
 
-    /// Tells the connection what the client has taken of a waiting answer. What the system has taken does not count: a
-    /// megabyte in its buffers would look like haste first, and like silence while a slow client empties them.
-    pub(super) fn look_at_reader(&mut self, now: Instant) {
-        let left = self.socket.unsent();
-        let taken = self.reader.unsent.saturating_sub(left);
-        self.connection.delivered(taken, now);
-        if taken > 0 {
-            self.reader.taken_at = now;
-        }
-        self.reader.unsent = left;
-    }
-
-    /// Whether the client has not taken a waiting answer in time; then the answer is broken off.
-    pub(super) fn too_slow(&mut self, now: Instant) -> bool {
-        self.look_at_reader(now);
-        self.connection.expire(now) != Expired::NotYet
-    }
-
     /// Moves `out` to the answer that waits.
     pub(super) fn hold(&mut self, out: &mut Vec<u8>, now: Instant, context: &Context) {
         self.hold_block(out, now, context);
@@ -404,46 +389,6 @@ impl Wire {
         Verdict::Again
     }
 
-    /// Acts on a deadline that has come. What has moved until this moment goes before it: this thread may be late, and
-    /// the client is not to suffer for that.
-    pub(super) fn expire(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        match self.connection.stage() {
-            Stage::Head | Stage::Body | Stage::KeepAlive => {
-                let stage = self.connection.stage();
-                let verdict = self.look_again(now, scratch, context);
-                if verdict != Verdict::Wait || self.connection.stage() != stage {
-                    return verdict;
-                }
-            }
-            Stage::Write => self.look_at_reader(now),
-            Stage::Handshake | Stage::Queued | Stage::Handler | Stage::Linger => {}
-        }
-        self.act_on_time(Verdict::Wait, now, scratch, context)
-    }
-
-    /// Acts on the deadline if it has come; `otherwise`, if not.
-    fn act_on_time(&mut self, otherwise: Verdict, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        match self.connection.expire(now) {
-            Expired::NotYet => otherwise,
-            Expired::Reject(reject) => self.refuse(&reject, now, scratch, context),
-            Expired::Close => Verdict::Close,
-        }
-    }
-
-    /// Gives the connection up if nothing of another request has come; what has come in this moment is served.
-    pub(super) fn give_up(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        match self.look_again(now, scratch, context) {
-            Verdict::Wait if self.connection.idle() => Verdict::Close,
-            verdict @ (Verdict::Request | Verdict::Wait | Verdict::Again | Verdict::Close) => verdict,
-        }
-    }
-
-    /// Proceeds with what has come in this moment, of which nobody has told yet.
-    fn look_again(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        self.readable = true;
-        self.proceed(now, scratch, context)
-    }
-
     /// Notes the exchange under way in the access log, once.
     pub(super) fn record(&mut self, now: Instant, context: &Context) {
         if std::mem::replace(&mut self.noted.recorded, true) {
@@ -466,3 +411,5 @@ impl Wire {
         });
     }
 }
+
+mod time;

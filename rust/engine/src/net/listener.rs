@@ -107,9 +107,9 @@ impl Listeners {
     /// Whether a client waits at any of them.
     #[must_use]
     pub fn somebody_waits(&self) -> bool {
-        let listeners: Vec<BorrowedFd<'_>> = self.iter().map(AsFd::as_fd).collect();
+        let listeners: Vec<_> = self.iter().map(|listener| (listener.as_fd(), Interest::Receive)).collect();
         let alone = Waiter { wake: None, watch: None };
-        alone.wait(&listeners, Interest::Receive, Some(Instant::now())).is_ok_and(|ready| ready.waited)
+        alone.wait(&listeners, Some(Instant::now())).is_ok_and(|ready| ready.waited)
     }
 
     /// The first client of any listener, beginning with another one each time so that none starves. `Nobody` and `Closed`

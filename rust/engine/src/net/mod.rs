@@ -6,6 +6,7 @@ mod gate;
 mod listener;
 mod socket;
 mod unsent;
+mod unused;
 mod wait;
 
 #[cfg(target_os = "linux")]

@@ -115,6 +115,12 @@ impl Socket {
         super::unsent::take_at_most(self.as_fd(), MOST);
     }
 
+    /// How long ago the connection was established, if nothing has been sent on it yet; zero where the system cannot tell.
+    #[must_use]
+    pub fn unused_for(&self) -> std::time::Duration {
+        super::unused::unused_for(self.as_fd())
+    }
+
     /// Makes closing reset the connection, which shows a client that reads until the end that this was not the end.
     pub fn reset_on_close(&self) {
         // Fails only where there is no connection left to reset.

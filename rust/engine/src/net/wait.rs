@@ -86,17 +86,17 @@ pub struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Waits for any of `fds`, until `deadline`. Nothing in the result is true when the deadline has come.
+    /// Waits for any of `fds`, each with what it is waited for, until `deadline`. Nothing in the result is true when the deadline has come.
     ///
     /// # Errors
     /// When the system cannot poll; never because of a signal, which is `Ready::interrupted`.
-    pub fn wait(&self, fds: &[BorrowedFd<'_>], interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
-        let flags = match interest {
+    pub fn wait(&self, fds: &[(BorrowedFd<'_>, Interest)], deadline: Option<Instant>) -> io::Result<Ready> {
+        let flags = |interest| match interest {
             Interest::Receive => PollFlags::IN,
             Interest::Send => PollFlags::OUT,
         };
         let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(fds.len() + 2);
-        polled.extend(fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, flags)));
+        polled.extend(fds.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, flags(*interest))));
         if let Some(wake) = self.wake {
             polled.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
         }
@@ -128,7 +128,7 @@ impl Waiter<'_> {
 pub fn wait_one(fd: BorrowedFd<'_>, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
     let waiter = Waiter { wake: None, watch: None };
     loop {
-        let ready = waiter.wait(&[fd], interest, deadline)?;
+        let ready = waiter.wait(&[(fd, interest)], deadline)?;
         if ready.attention.is_none() {
             return Ok(ready.waited);
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tricorn.config.compound_kinds import OrWord
+from tricorn.config.contended_timeouts import ContendedTimeouts
 from tricorn.config.directives.shape import Change, Directive, Equivalents, Section
 from tricorn.config.kinds import Boolean, Integer, Kind, Seconds, Size, Text
 from tricorn.config.read_timeouts import ReadTimeouts
@@ -13,6 +14,7 @@ from tricorn.config.settings import Mpm, Rate
 UNLIMITED = (1 << 64) - 1
 KIB, MIB, GIB, TIB, PIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50
 READ_TIMEOUTS: Kind[Mapping[str, Rate]] = ReadTimeouts()
+CONTENDED_TIMEOUTS: Kind[Mapping[str, float]] = ContendedTimeouts()
 
 LIMIT_REQUEST_LINE = Directive(
     name="limit_request_line",
@@ -92,6 +94,20 @@ REQUEST_READ_TIMEOUT = Directive(
     reason="Apache's numbers for head and body; Apache has none for the answer, so a slow reader could stay for ever.",
     change=Change.RELOAD,
     equivalents=Equivalents("RequestReadTimeout (mod_reqtimeout)", "", ""),
+)
+CONTENDED_TIMEOUT = Directive(
+    name="contended_timeout",
+    section=Section.DEADLINES,
+    kind=CONTENDED_TIMEOUTS,
+    default={"header": 0.5, "body": 2.0, "response": 5.0},
+    meaning="Seconds by which a client may be behind the MinRate of its stage while other clients wait and no process or"
+    " thread is idle. It takes the place of the first number of request_read_timeout then, so whoever keeps the rate is"
+    " not concerned, nor is a stage without a MinRate. 0 leaves a stage as it is. See slow-clients.md.",
+    reason="A request of usual size is there at once; a phone that loses a packet sends it again within two seconds.",
+    change=Change.RELOAD,
+    per_mpm=True,
+    mpms=(Mpm.PREFORK, Mpm.WORKER),
+    instead="there a slow client holds no thread that others could need: request_read_timeout is what bounds it",
 )
 KEEP_ALIVE_TIMEOUT = Directive(
     name="keep_alive_timeout",

@@ -7,9 +7,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
 use super::super::Context;
-use super::super::accept::{
-    AFTER_LONGEST, EXHAUSTED_REST, FORK, FORKS, LONGEST, after_looking_away, idle_enough, look_away,
-};
+use super::super::accept::{AFTER_LONGEST, EXHAUSTED_REST, FORK, FORKS, LONGEST, after_looking_away, look_away};
 use super::super::duty::{Duty, Word};
 use super::super::surplus::Idle;
 use super::super::wire::Wire;
@@ -144,7 +142,6 @@ impl Reactor {
     /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
     /// possible.
     fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
-        let keep_alive = context.protocol.timeouts.keep_alive;
         let open = self.places.len();
         // What was found at an earlier look may be over: then look once more.
         for _ in 0..2 {
@@ -152,11 +149,11 @@ impl Reactor {
                 let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
                 let wire = place.and_then(|place| place.wire.as_mut());
                 let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
-                if let Some(later) = idle_enough(idle.until, keep_alive).filter(|later| *later > now) {
+                if let Some(later) = wire.connection.contended_deadline().filter(|later| *later > now) {
                     self.surplus.put_back(idle);
                     return Err(Accepting::Resting(later));
                 }
-                let verdict = wire.give_up(now, &mut self.scratch, context);
+                let verdict = wire.make_way(now, &mut self.scratch, context);
                 self.act(idle.index, verdict, now, context);
                 if self.places.len() < open {
                     return Ok(());

@@ -1,0 +1,228 @@
+//! While others need what a client holds, it may be behind the rate by less than usual; with a clock that the test moves.
+//! What the rate itself allows is tested in `rates`, what the blocking driver makes of it in `contention`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+mod harness;
+
+use engine::connection::{BodyLength, Connection, Expired, Next, Protocol, Stage, Step};
+use engine::limits::Limits;
+use engine::timeouts::{Contended, Rate, Timeouts};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n";
+
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn connection(timeouts: Timeouts, now: Instant) -> Connection {
+    let limits = Limits { head: usize::MAX, field_size: usize::MAX, body: u64::MAX, ..Limits::default() };
+    Connection::new(Arc::new(Protocol { limits, timeouts, server: None }), now)
+}
+
+fn feed(connection: &mut Connection, bytes: &[u8], now: Instant) {
+    connection.receive(bytes, now);
+    while let Step::Body(_) = connection.step(&mut Vec::new(), now) {}
+}
+
+/// Connections that have just entered each stage in which bytes move.
+fn moving(timeouts: &Timeouts, now: Instant) -> [Connection; 3] {
+    let [mut head, mut body, mut response] = [(); 3].map(|()| connection(timeouts.clone(), now));
+    feed(&mut head, b"GET / HTTP/1.1\r\nHost: a\r\nA: ", now);
+    feed(&mut body, POST, now);
+    feed(&mut response, GET, now);
+    response.enter_handler(now);
+    response.respond(b"200 OK", &mut Vec::new()).unwrap().finish(BodyLength::Known(u64::MAX)).unwrap();
+    response.enter_write(now);
+    [head, body, response]
+}
+
+fn moved(connection: &mut Connection, bytes: usize, now: Instant) {
+    if connection.stage() == Stage::Write {
+        connection.delivered(bytes, now);
+    } else {
+        feed(connection, &vec![b'x'; bytes], now);
+    }
+}
+
+fn timeouts(rate: Rate, behind: Duration) -> Timeouts {
+    let contended = Contended { header: behind, body: behind, response: behind, ..Contended::default() };
+    Timeouts { header: rate, body: rate, response: rate, contended, ..Timeouts::default() }
+}
+
+fn rates() -> impl Strategy<Value = Rate> {
+    (1_u64..60_000, prop::option::of(1_u64..90_000), 1_u32..5000).prop_map(|(initial, maximum, per_second)| Rate {
+        initial: millis(initial),
+        maximum: maximum.map(|more| millis(initial + more)),
+        min_rate: Some(per_second),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_the_same_rate_with_a_shorter_beginning(
+        rate in rates(),
+        behind in 1_u64..20_000,
+        pieces in vec((0_u64..3000, 0_usize..4000), 0..40),
+    ) {
+        let start = Instant::now();
+        let short = Rate { initial: rate.initial.min(millis(behind)), ..rate };
+        let contended = moving(&timeouts(rate, millis(behind)), start);
+        let usual = moving(&timeouts(short, Duration::ZERO), start);
+        for (mut contended, mut usual) in contended.into_iter().zip(usual) {
+            let mut now = start;
+            for &(pause, bytes) in &pieces {
+                now += millis(pause);
+                prop_assert_eq!(contended.contended_deadline(), usual.deadline());
+                prop_assert!(contended.contended_deadline() <= contended.deadline());
+                let way = contended.make_way(now);
+                prop_assert_eq!(way, usual.expire(now));
+                if way != Expired::NotYet {
+                    break;
+                }
+                moved(&mut contended, bytes, now);
+                moved(&mut usual, bytes, now);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_keeps_the_rate_makes_way_for_nobody(
+        rate in rates(),
+        behind in 2_u64..20_000,
+        pieces in vec((0_u64..1000, 0_usize..100), 1..60),
+    ) {
+        let start = Instant::now();
+        let rate = Rate { maximum: None, ..rate };
+        let longest = millis(behind).min(rate.initial).as_millis() - 1;
+        let longest = u64::try_from(longest).unwrap();
+        for mut honest in moving(&timeouts(rate, millis(behind)), start) {
+            let mut now = start;
+            for &(thousandths, more) in &pieces {
+                let pause = longest * thousandths / 999;
+                now += millis(pause);
+                prop_assert_eq!(honest.make_way(now), Expired::NotYet);
+                let paid = (pause * u64::from(rate.min_rate.unwrap())).div_ceil(1000);
+                moved(&mut honest, usize::try_from(paid).unwrap() + more, now);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_makes_way_by_the_bound(
+        rate in rates(),
+        behind in 1_u64..20_000,
+        pauses in vec(1_u64..5000, 1..60),
+        tenths in 0_u64..10,
+    ) {
+        // At `tenths` tenths of the rate, however the bytes are spread.
+        let start = Instant::now();
+        let rate = Rate { maximum: None, ..rate };
+        let bound = rate.initial.min(millis(behind)) * 10 / u32::try_from(10 - tenths).unwrap();
+        for mut slow in moving(&timeouts(rate, millis(behind)), start) {
+            let (mut passed, mut paid) = (0, 0);
+            for pause in pauses.iter().cycle() {
+                if slow.make_way(start + millis(passed)) != Expired::NotYet {
+                    break;
+                }
+                prop_assert!(millis(passed) < bound + millis(1), "{} ms, bound {:?}", passed, bound);
+                passed = (passed + pause).min(u64::try_from(bound.as_millis()).unwrap() + 1);
+                let total = passed * u64::from(rate.min_rate.unwrap()) * tenths / 10_000;
+                if slow.make_way(start + millis(passed)) == Expired::NotYet {
+                    moved(&mut slow, usize::try_from(total - paid).unwrap(), start + millis(passed));
+                }
+                paid = total;
+            }
+        }
+    }
+
+    #[test]
+    fn time_in_the_queue_is_used_time_and_bytes_that_came_in_it_count(
+        rate in rates(),
+        waited in 0_u64..60_000,
+        bytes in 0_usize..100_000,
+    ) {
+        // As if it had been accepted when it was established, and all bytes had come in this moment.
+        let now = Instant::now() + millis(120_000);
+        let began = now.checked_sub(millis(waited)).unwrap();
+        let timeouts = timeouts(rate, millis(500));
+        let mut late = connection(timeouts.clone(), now);
+        let mut early = connection(timeouts, began);
+        for one in [&mut late, &mut early] {
+            feed(one, &vec![b'x'; bytes], now);
+        }
+        late.has_waited(millis(waited), now);
+        prop_assert_eq!(late.deadline(), early.deadline());
+        prop_assert_eq!(late.contended_deadline(), early.contended_deadline());
+    }
+}
+
+fn status(expired: Expired) -> Option<u16> {
+    match expired {
+        Expired::Reject(reject) => Some(reject.status),
+        Expired::Close => None,
+        Expired::NotYet => panic!("the deadline has come"),
+    }
+}
+
+#[test]
+fn each_stage_has_its_own_bound_and_its_usual_end() {
+    let start = Instant::now();
+    let [head, body, response] = moving(&Timeouts::default(), start);
+    let silent = connection(Timeouts::default(), start);
+    for (mut slow, bound, end) in
+        [(silent, 500, None), (head, 500, Some(408)), (body, 2000, Some(408)), (response, 5000, None)]
+    {
+        assert_eq!(slow.contended_deadline(), Some(start + millis(bound)));
+        assert_eq!(slow.make_way(start + millis(bound - 1)), Expired::NotYet);
+        assert_eq!(slow.expire(start + millis(bound)), Expired::NotYet, "nobody needs what it holds");
+        assert_eq!(status(slow.make_way(start + millis(bound))), end);
+        assert_eq!(slow.must_reset(), bound == 5000);
+    }
+}
+
+#[test]
+fn zero_and_stages_without_a_rate_have_their_usual_time() {
+    let start = Instant::now();
+    let usual = Rate::at_least(500, millis(20_000));
+    for timeouts in [timeouts(usual, Duration::ZERO), timeouts(Rate::fixed(millis(20_000)), millis(1))] {
+        for mut slow in moving(&timeouts, start) {
+            assert_eq!(slow.contended_deadline(), None);
+            assert_eq!(slow.make_way(start + millis(19_999)), Expired::NotYet);
+            assert_eq!(slow.deadline(), Some(start + millis(20_000)));
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_sent_is_not_waited_for_and_a_silent_kept_connection_hardly() {
+    let start = Instant::now();
+    let mut kept = connection(Timeouts::default(), start);
+    feed(&mut kept, GET, start);
+    kept.enter_handler(start);
+    harness::respond(&mut kept, b"200 OK", &[], &[b"ok"], Some(2), &mut Vec::new());
+    assert_eq!(kept.next_exchange(start), Next::KeepAlive);
+    assert_eq!(kept.contended_deadline(), Some(start + millis(100)));
+    assert_eq!(kept.make_way(start + millis(100)), Expired::Close);
+    let mut refused = connection(Timeouts::default(), start);
+    refused.receive(b"no request\r\n\r\n", start);
+    let Step::Reject(reject) = refused.step(&mut Vec::new(), start) else { panic!("is refused") };
+    refused.reject(&reject, &mut Vec::new());
+    assert_eq!(refused.next_exchange(start), Next::Linger);
+    assert_eq!(refused.make_way(start), Expired::Close);
+}
+
+#[test]
+fn a_retired_connection_keeps_its_moment() {
+    let start = Instant::now();
+    let mut idle = connection(Timeouts::default(), start);
+    idle.retire(start + millis(400));
+    idle.has_waited(millis(10_000), start + millis(400));
+    assert_eq!(idle.deadline(), Some(start + millis(1400)));
+}
