@@ -34,6 +34,12 @@ impl Rate {
         Self { initial, maximum: None, min_rate: Some(min_rate) }
     }
 
+    /// The same, for a reader under `press`.
+    #[must_use]
+    pub fn pressed(self, behind: Duration, press: Press) -> Option<Self> {
+        self.within(behind.min(press.patience()))
+    }
+
     /// The same, for a client that may be `behind` at most, if it has a rate to be behind of; zero changes nothing.
     #[must_use]
     pub fn within(self, behind: Duration) -> Option<Self> {
@@ -83,7 +89,7 @@ pub struct Contended {
     pub header: Duration,
     /// BODY.
     pub body: Duration,
-    /// WRITE.
+    /// WRITE: at most so much, and less the more wait; see `Press`.
     pub response: Duration,
     /// `KEEP_ALIVE`: how long a silent connection is kept even so. A client that goes on asking has its next request on the
     /// way by then, and would lose it.
@@ -154,6 +160,35 @@ pub fn patience_with_readers(threads: usize, requests: usize) -> Duration {
     let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let share = (count(threads) / count(requests.max(1))).min(1.0);
     READER_PATIENCE.mul_f64(share * share)
+}
+
+/// How far a reader may be behind under prefork and worker when as many clients wait in the kernel's queue as there are units.
+const PATIENCE_OF_A_QUEUE: Duration = Duration::from_secs(1);
+/// The least of it.
+const SHORTEST_READER_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How many clients wait for how many units, all of which others hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Press {
+    /// Threads, or children with one.
+    pub units: usize,
+    /// Clients in the kernel's queue.
+    pub waiting: usize,
+}
+
+impl Press {
+    /// As hard as can be: nobody makes way sooner than under this.
+    pub const HARDEST: Self = Self { units: 1, waiting: usize::MAX };
+    /// Who waits, waits for one of many.
+    pub const LIGHTEST: Self = Self { units: usize::MAX, waiting: 1 };
+
+    /// How far a reader may be behind: all who wait now are to have a unit within `PATIENCE_OF_A_QUEUE`, however
+    /// many they are.
+    fn patience(self) -> Duration {
+        let units = u32::try_from(self.units).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(self.waiting).unwrap_or(u32::MAX).max(1);
+        (PATIENCE_OF_A_QUEUE.saturating_mul(units) / waiting).max(SHORTEST_READER_PATIENCE)
+    }
 }
 
 /// What one stage has used of its time.

@@ -6,7 +6,7 @@ mod harness;
 
 use engine::connection::{BodyLength, Connection, Expired, Next, Protocol, Stage, Step};
 use engine::limits::Limits;
-use engine::timeouts::{Contended, Rate, Timeouts};
+use engine::timeouts::{Contended, Press, Rate, Timeouts};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -79,9 +79,9 @@ proptest! {
             let mut now = start;
             for &(pause, bytes) in &pieces {
                 now += millis(pause);
-                prop_assert_eq!(contended.contended_deadline(), usual.deadline());
-                prop_assert!(contended.contended_deadline() <= contended.deadline());
-                let way = contended.make_way(now);
+                prop_assert_eq!(contended.contended_deadline(Press::LIGHTEST), usual.deadline());
+                prop_assert!(contended.contended_deadline(Press::LIGHTEST) <= contended.deadline());
+                let way = contended.make_way(Press::LIGHTEST, now);
                 prop_assert_eq!(way, usual.expire(now));
                 if way != Expired::NotYet {
                     break;
@@ -107,7 +107,7 @@ proptest! {
             for &(thousandths, more) in &pieces {
                 let pause = longest * thousandths / 999;
                 now += millis(pause);
-                prop_assert_eq!(honest.make_way(now), Expired::NotYet);
+                prop_assert_eq!(honest.make_way(Press::LIGHTEST, now), Expired::NotYet);
                 let paid = (pause * u64::from(rate.min_rate.unwrap())).div_ceil(1000);
                 moved(&mut honest, usize::try_from(paid).unwrap() + more, now);
             }
@@ -128,13 +128,13 @@ proptest! {
         for mut slow in moving(&timeouts(rate, millis(behind)), start) {
             let (mut passed, mut paid) = (0, 0);
             for pause in pauses.iter().cycle() {
-                if slow.make_way(start + millis(passed)) != Expired::NotYet {
+                if slow.make_way(Press::LIGHTEST, start + millis(passed)) != Expired::NotYet {
                     break;
                 }
                 prop_assert!(millis(passed) < bound + millis(1), "{} ms, bound {:?}", passed, bound);
                 passed = (passed + pause).min(u64::try_from(bound.as_millis()).unwrap() + 1);
                 let total = passed * u64::from(rate.min_rate.unwrap()) * tenths / 10_000;
-                if slow.make_way(start + millis(passed)) == Expired::NotYet {
+                if slow.make_way(Press::LIGHTEST, start + millis(passed)) == Expired::NotYet {
                     moved(&mut slow, usize::try_from(total - paid).unwrap(), start + millis(passed));
                 }
                 paid = total;
@@ -159,7 +159,7 @@ proptest! {
         }
         late.has_waited(millis(waited), now);
         prop_assert_eq!(late.deadline(), early.deadline());
-        prop_assert_eq!(late.contended_deadline(), early.contended_deadline());
+        prop_assert_eq!(late.contended_deadline(Press::LIGHTEST), early.contended_deadline(Press::LIGHTEST));
     }
 }
 
@@ -179,10 +179,10 @@ fn each_stage_has_its_own_bound_and_its_usual_end() {
     for (mut slow, bound, end) in
         [(silent, 500, None), (head, 500, Some(408)), (body, 2000, Some(408)), (response, 5000, None)]
     {
-        assert_eq!(slow.contended_deadline(), Some(start + millis(bound)));
-        assert_eq!(slow.make_way(start + millis(bound - 1)), Expired::NotYet);
+        assert_eq!(slow.contended_deadline(Press::LIGHTEST), Some(start + millis(bound)));
+        assert_eq!(slow.make_way(Press::LIGHTEST, start + millis(bound - 1)), Expired::NotYet);
         assert_eq!(slow.expire(start + millis(bound)), Expired::NotYet, "nobody needs what it holds");
-        assert_eq!(status(slow.make_way(start + millis(bound))), end);
+        assert_eq!(status(slow.make_way(Press::LIGHTEST, start + millis(bound))), end);
         assert_eq!(slow.must_reset(), bound == 5000);
     }
 }
@@ -193,8 +193,8 @@ fn zero_and_stages_without_a_rate_have_their_usual_time() {
     let usual = Rate::at_least(500, millis(20_000));
     for timeouts in [timeouts(usual, Duration::ZERO), timeouts(Rate::fixed(millis(20_000)), millis(1))] {
         for mut slow in moving(&timeouts, start) {
-            assert_eq!(slow.contended_deadline(), None);
-            assert_eq!(slow.make_way(start + millis(19_999)), Expired::NotYet);
+            assert_eq!(slow.contended_deadline(Press::LIGHTEST), None);
+            assert_eq!(slow.make_way(Press::LIGHTEST, start + millis(19_999)), Expired::NotYet);
             assert_eq!(slow.deadline(), Some(start + millis(20_000)));
         }
     }
@@ -208,14 +208,14 @@ fn an_answer_that_is_sent_is_not_waited_for_and_a_silent_kept_connection_hardly(
     kept.enter_handler(start);
     harness::respond(&mut kept, b"200 OK", &[], &[b"ok"], Some(2), &mut Vec::new());
     assert_eq!(kept.next_exchange(start), Next::KeepAlive);
-    assert_eq!(kept.contended_deadline(), Some(start + millis(100)));
-    assert_eq!(kept.make_way(start + millis(100)), Expired::Close);
+    assert_eq!(kept.contended_deadline(Press::LIGHTEST), Some(start + millis(100)));
+    assert_eq!(kept.make_way(Press::LIGHTEST, start + millis(100)), Expired::Close);
     let mut refused = connection(Timeouts::default(), start);
     refused.receive(b"no request\r\n\r\n", start);
     let Step::Reject(reject) = refused.step(&mut Vec::new(), start) else { panic!("is refused") };
     refused.reject(&reject, &mut Vec::new());
     assert_eq!(refused.next_exchange(start), Next::Linger);
-    assert_eq!(refused.make_way(start), Expired::Close);
+    assert_eq!(refused.make_way(Press::LIGHTEST, start), Expired::Close);
 }
 
 #[test]
@@ -225,4 +225,19 @@ fn a_retired_connection_keeps_its_moment() {
     idle.retire(start + millis(400));
     idle.has_waited(millis(10_000), start + millis(400));
     assert_eq!(idle.deadline(), Some(start + millis(1400)));
+}
+
+#[test]
+fn the_more_wait_the_less_a_reader_may_be_behind() {
+    let start = Instant::now();
+    let [head, body, response] = moving(&Timeouts::default(), start);
+    for (units, waiting, behind) in
+        [(16, 1, 5000), (16, 4, 4000), (16, 16, 1000), (16, 320, 50), (1, 0, 1000), (1, 500, 20), (0, 7, 20)]
+    {
+        let press = Press { units, waiting };
+        assert_eq!(response.contended_deadline(press), Some(start + millis(behind)), "{press:?}");
+        assert_eq!(head.contended_deadline(press), Some(start + millis(500)), "who sends is not hurried");
+        assert_eq!(body.contended_deadline(press), Some(start + millis(2000)));
+    }
+    assert_eq!(response.contended_deadline(Press::HARDEST), Some(start + millis(20)));
 }

@@ -4,7 +4,7 @@
 use super::ending::Ending;
 use super::{Connection, Phase, Stage};
 use crate::http::Reject;
-use crate::timeouts::Rate;
+use crate::timeouts::{Press, Rate};
 use std::time::{Duration, Instant};
 
 /// What [`Connection::expire`] asks for.
@@ -41,10 +41,10 @@ impl Connection {
         }
     }
 
-    /// When the client has used the patience that is left for it while others need what its connection holds; None: it
+    /// When the client has used the patience that is left for it while others need what its connection holds, under `press`; None: it
     /// has its usual time. Never after `deadline`, if there is one.
     #[must_use]
-    pub fn contended_deadline(&self) -> Option<Instant> {
+    pub fn contended_deadline(&self, press: Press) -> Option<Instant> {
         let timeouts = &self.protocol.timeouts;
         let contended = &timeouts.contended;
         let within = |rate: Rate, behind| self.allowance.deadline(&rate.within(behind)?);
@@ -52,7 +52,7 @@ impl Connection {
             Stage::Handshake | Stage::Head => within(timeouts.header, contended.header),
             Stage::Body => within(timeouts.body, contended.body),
             Stage::Queued | Stage::Handler => None,
-            Stage::Write => within(timeouts.response, contended.response),
+            Stage::Write => self.allowance.deadline(&timeouts.response.pressed(contended.response, press)?),
             Stage::KeepAlive => self.allowance.after(contended.keep_alive),
             // The answer is sent: that it arrives is worth no other client's time.
             Stage::Linger => self.allowance.after(Duration::ZERO),
@@ -86,8 +86,8 @@ impl Connection {
     }
 
     /// As `expire`, while others need what the connection holds.
-    pub fn make_way(&mut self, now: Instant) -> Expired {
-        self.act_on(self.contended_deadline(), now)
+    pub fn make_way(&mut self, press: Press, now: Instant) -> Expired {
+        self.act_on(self.contended_deadline(press), now)
     }
 
     fn act_on(&mut self, deadline: Option<Instant>, now: Instant) -> Expired {

@@ -23,6 +23,7 @@ use crate::connection::Stage;
 use crate::net::Gate;
 use crate::net::{Accepted, Attention, Interest, Listeners, Waiter, Wake};
 use crate::scoreboard::Capacity;
+use crate::timeouts::Press;
 
 /// How long a thread may go on without a wait before it looks up whether its supervisor is wanted: a client whose next
 /// request is always there already would otherwise keep the only thread of a child from hearing its parent.
@@ -334,9 +335,11 @@ impl Lane<'_> {
         let BlockingDriver { context, contention, .. } = self.driver;
         let now = Instant::now();
         wire.count_the_queue(now);
-        if wire.connection.contended_deadline().is_some_and(|patience| patience <= now) && contention.is_wanted(context)
-        {
-            return wire.make_way(now, &mut self.scratch, context);
+        // Readers are not here to be hurried: they have but begun.
+        let press = Press::LIGHTEST;
+        let late = wire.connection.contended_deadline(press).is_some_and(|patience| patience <= now);
+        if late && contention.is_wanted(context) {
+            return wire.make_way(press, now, &mut self.scratch, context);
         }
         Verdict::Wait
     }
@@ -373,7 +376,7 @@ impl Lane<'_> {
             self.optimistic = stage == Stage::KeepAlive && now - began < Duration::from_micros(2);
         }
         Ok(match waited {
-            Waited::Wanted => wire.make_way(now, &mut self.scratch, context),
+            Waited::Wanted(press) => wire.make_way(press, now, &mut self.scratch, context),
             // A socket that is always ready does not make its time endless.
             Waited::Ready | Waited::InVain if wire.connection.deadline().is_some_and(|deadline| deadline <= now) => {
                 wire.expire(now, &mut self.scratch, context)

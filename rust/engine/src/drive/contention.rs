@@ -15,6 +15,7 @@ use super::Context;
 use super::wire::Wire;
 use crate::connection::Stage;
 use crate::net::{Attention, Interest, Listener, Listeners, Ready, Waiter};
+use crate::timeouts::Press;
 
 /// How often it is looked up whether units are idle.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
@@ -30,8 +31,8 @@ const FAR_BEHIND: Duration = Duration::from_millis(500);
 pub(super) enum Waited {
     /// Its socket may be ready.
     Ready,
-    /// Another client needs the unit.
-    Wanted,
+    /// Another client needs the unit, of those that press.
+    Wanted(Press),
     /// Something else has happened, or the time is over.
     InVain,
 }
@@ -69,6 +70,11 @@ impl Contention {
         context.orders.duty().accepts() && !context.row.somebody_is_idle()
     }
 
+    /// How many wait for how many units, if none is idle.
+    fn press(&self, context: &Context) -> Option<Press> {
+        Self::is_short(context).then(|| Press { units: context.row.units_of_all(), waiting: self.listeners.waiting() })
+    }
+
     /// Whether another client needs a unit.
     pub(super) fn is_wanted(&self, context: &Context) -> bool {
         Self::is_short(context) && self.somebody_waits()
@@ -86,19 +92,24 @@ impl Contention {
         context: &Context,
     ) -> io::Result<(Waited, Option<Attention>)> {
         let deadline = wire.connection.deadline();
-        let until = match wire.connection.contended_deadline() {
+        let until = match wire.connection.contended_deadline(Press::HARDEST) {
             None => deadline,
-            Some(patience) => {
+            Some(soonest) => {
                 let now = Instant::now();
-                if patience > now {
-                    Some(patience)
+                if soonest > now {
+                    Some(soonest)
                 } else {
                     let look = now + LOOKS_EVERY;
                     let look = deadline.map_or(look, |deadline| deadline.min(look));
-                    if Self::is_short(context) {
-                        return self.wait_for_either(waiter, wire, context, look, now - patience);
+                    match self.press(context) {
+                        Some(press) => match wire.connection.contended_deadline(press) {
+                            Some(patience) if patience <= now => {
+                                return self.wait_for_either(waiter, wire, context, look, now - patience);
+                            }
+                            patience => patience.map_or(Some(look), |patience| Some(patience.min(look))),
+                        },
+                        None => Some(look),
                     }
-                    Some(look)
                 }
             }
         };
@@ -125,12 +136,12 @@ impl Contention {
         }
         // An answer that is sent has no grace: each client that is refused would have it.
         if wire.connection.stage() == Stage::Linger {
-            return Ok((Waited::Wanted, None));
+            return Ok((Waited::Wanted(Press::LIGHTEST), None));
         }
         let ready = waiter.wait(&[client], Some(Instant::now() + grace(late)))?;
         let in_time = ready.waited || ready.attention.is_some();
-        let wanted = !in_time && self.is_wanted(context);
-        Ok((if wanted { Waited::Wanted } else { Waited::of(ready) }, ready.attention))
+        let press = self.press(context).filter(|_| !in_time && self.somebody_waits());
+        Ok((press.map_or(Waited::of(ready), Waited::Wanted), ready.attention))
     }
 }
 

@@ -10,10 +10,11 @@ use super::contention::{Contention, Waited};
 use super::readers::{self, Look};
 use super::seat::Seat;
 use super::wire::Wire;
-use super::{Body, Context, Duty};
+use super::{Body, Context, Duty, Spool};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
 use crate::http::Reject;
 use crate::net::{Endpoints, Sent, Waiter};
+use crate::timeouts::Press;
 
 /// The client has gone, or its answer cannot be held: stop making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,10 +164,16 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// `Gone` when nothing more can be sent.
     pub fn flush(&mut self) -> Result<(), Gone> {
-        let limit = self.context.spool.response_limit;
+        let Spool { response_limit, response_memory, .. } = self.context.spool;
         let mut progress = self.send_on();
-        if progress == Progress::Blocked && (self.wire.answer.held() > limit || self.owes()) {
-            progress = self.wait_for_reader(limit / 2)?;
+        if progress == Progress::Blocked {
+            let held = self.wire.answer.held();
+            // What is written to a file for a client whose thread others need is written in vain, most of the time.
+            let pressed =
+                held > response_memory && self.contention.is_some_and(|contention| contention.is_wanted(self.context));
+            if pressed || held > response_limit || self.owes() {
+                progress = self.wait_for_reader(if pressed { response_memory } else { response_limit / 2 })?;
+            }
         }
         if progress == Progress::Gone { Err(Gone) } else { Ok(()) }
     }
@@ -184,9 +191,9 @@ impl<'a> Exchange<'a> {
             match others.wait(self.wire, self.context) {
                 Ok(Waited::Ready) => progress = self.send_on(),
                 Ok(Waited::InVain) if !self.wire.too_slow(Instant::now()) => {}
-                Ok(Waited::Wanted) => {
+                Ok(Waited::Wanted(press)) => {
                     let now = Instant::now();
-                    if others.must_give_way(self.wire, now) {
+                    if others.must_give_way(self.wire, press, now) {
                         self.wire.break_off(now, "others wait for its thread", self.context);
                         return Err(Gone);
                     }
@@ -274,16 +281,16 @@ impl Others<'_> {
         let since = wire.behind_since(now);
         let Look::Stay(look_again) = seat.look(since, context.row.short_of_threads(), now) else {
             wire.reader.gave_way = true;
-            return Ok(Waited::Wanted);
+            return Ok(Waited::Wanted(Press::LIGHTEST));
         };
         let until = wire.connection.deadline().into_iter().chain(look_again).min();
         seat.wait(wire.socket.as_fd(), until).map(Waited::of)
     }
 
     /// Now that others need the thread.
-    fn must_give_way(&self, wire: &mut Wire, now: Instant) -> bool {
+    fn must_give_way(&self, wire: &mut Wire, press: Press, now: Instant) -> bool {
         match self {
-            Self::Waiting(_) => wire.in_the_way(now),
+            Self::Waiting(_) => wire.in_the_way(press, now),
             Self::Asking(_) => true,
         }
     }

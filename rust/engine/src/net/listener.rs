@@ -112,6 +112,12 @@ impl Listeners {
         alone.wait(&listeners, Some(Instant::now())).is_ok_and(|ready| ready.waited)
     }
 
+    /// How many clients wait at all of them, as far as the system tells: at least one.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.iter().map(|listener| super::unused::waiting(listener.as_fd())).fold(0, usize::saturating_add).max(1)
+    }
+
     /// The first client of any listener, beginning with another one each time so that none starves. `Nobody` and `Closed`
     /// say that no listener had one.
     #[must_use]

@@ -138,6 +138,14 @@ impl OwnRow {
         self.board.somebody_is_idle(self.child)
     }
 
+    /// Units of all children that are ready, which are all as large as this one.
+    #[must_use]
+    pub fn units_of_all(&self) -> usize {
+        let ready = |row: &&ChildCells| row.state.load(Relaxed) == ChildState::Ready as u32;
+        let children = self.board.rows_used().iter().filter(ready).count().max(1);
+        children.saturating_mul(self.cells().units.load(Relaxed) as usize)
+    }
+
     /// Threads for which there is no request yet.
     #[must_use]
     pub fn idle(&self) -> usize {

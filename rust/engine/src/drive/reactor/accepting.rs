@@ -14,6 +14,7 @@ use super::super::wire::Wire;
 use super::{FIRST_LISTENER, Place, Reactor, kept_until};
 use crate::log::Level;
 use crate::net::Accepted;
+use crate::timeouts::Press;
 
 /// Whether new connections are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,11 +150,11 @@ impl Reactor {
                 let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
                 let wire = place.and_then(|place| place.wire.as_mut());
                 let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
-                if let Some(later) = wire.connection.contended_deadline().filter(|later| *later > now) {
+                if let Some(later) = wire.connection.contended_deadline(Press::LIGHTEST).filter(|later| *later > now) {
                     self.surplus.put_back(idle);
                     return Err(Accepting::Resting(later));
                 }
-                let verdict = wire.make_way(now, &mut self.scratch, context);
+                let verdict = wire.make_way(Press::LIGHTEST, now, &mut self.scratch, context);
                 self.act(idle.index, verdict, now, context);
                 if self.places.len() < open {
                     return Ok(());

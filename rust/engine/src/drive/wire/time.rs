@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Context, Scratch, Verdict, Wire};
 use crate::connection::{Connection, Expired, Stage};
+use crate::timeouts::Press;
 
 impl Wire {
     /// The first look is over, and the client has not sent all of its request: counts the time that it had before.
@@ -33,9 +34,9 @@ impl Wire {
     }
 
     /// As `too_slow`, while others need what this connection holds.
-    pub(in crate::drive) fn in_the_way(&mut self, now: Instant) -> bool {
+    pub(in crate::drive) fn in_the_way(&mut self, press: Press, now: Instant) -> bool {
         self.look_at_reader(now);
-        self.connection.make_way(now) != Expired::NotYet
+        self.connection.make_way(press, now) != Expired::NotYet
     }
 
     /// Acts on a deadline that has come.
@@ -44,8 +45,14 @@ impl Wire {
     }
 
     /// As `expire`, while others need what this connection holds: that a refusal arrives is not waited for.
-    pub(in crate::drive) fn make_way(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
-        match self.look_and_act(now, Connection::make_way, scratch, context) {
+    pub(in crate::drive) fn make_way(
+        &mut self,
+        press: Press,
+        now: Instant,
+        scratch: &mut Scratch,
+        context: &Context,
+    ) -> Verdict {
+        match self.look_and_act(now, |connection, now| connection.make_way(press, now), scratch, context) {
             Verdict::Wait if self.connection.stage() == Stage::Linger => Verdict::Close,
             verdict @ (Verdict::Request | Verdict::Wait | Verdict::Again | Verdict::Close) => verdict,
         }
@@ -56,7 +63,7 @@ impl Wire {
     fn look_and_act(
         &mut self,
         now: Instant,
-        on: fn(&mut Connection, Instant) -> Expired,
+        on: impl FnOnce(&mut Connection, Instant) -> Expired,
         scratch: &mut Scratch,
         context: &Context,
     ) -> Verdict {
