@@ -137,6 +137,13 @@ impl Share {
         self.has = self.has.plus(more);
         true
     }
+
+    /// Takes `more` back that was given up a moment ago, whatever the address has by now.
+    fn resume(&mut self, more: Counts) {
+        if self.of.ledger.add(self.key, more) {
+            self.has = self.has.plus(more);
+        }
+    }
 }
 
 impl Drop for Share {
@@ -187,12 +194,22 @@ impl Presence {
         }
     }
 
-    /// The answer is sent. Cheap to repeat.
+    /// The answer is sent, or is about to be: to be called before the client can see its end and ask for more. Cheap to
+    /// repeat. True if a request was counted until now.
     #[inline]
-    pub fn end_request(&mut self) {
-        if let Some(share) = self.share.as_mut().filter(|share| share.has.requests > 0) {
-            share.has.requests = 0;
-            share.of.ledger.subtract(share.key, Counts::REQUEST);
+    pub fn end_request(&mut self) -> bool {
+        let Some(share) = self.share.as_mut().filter(|share| share.has.requests > 0) else {
+            return false;
+        };
+        share.has.requests = 0;
+        share.of.ledger.subtract(share.key, Counts::REQUEST);
+        true
+    }
+
+    /// The answer could not be sent to its end: the request that was counted still counts, even if others have begun.
+    pub fn resume_request(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.resume(Counts::REQUEST);
         }
     }
 }

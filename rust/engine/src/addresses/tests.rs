@@ -69,6 +69,7 @@ enum Event {
     Connect { child: usize, number: u8 },
     Begin { child: usize, which: usize },
     End { child: usize, which: usize },
+    Blocked { child: usize, which: usize },
     Close { child: usize, which: usize },
     Kill { child: usize },
 }
@@ -79,6 +80,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (child.clone(), 0..8_u8).prop_map(|(child, number)| Event::Connect { child, number }),
         4 => (child.clone(), 0..MOST).prop_map(|(child, which)| Event::Begin { child, which }),
         2 => (child.clone(), 0..MOST).prop_map(|(child, which)| Event::End { child, which }),
+        1 => (child.clone(), 0..MOST).prop_map(|(child, which)| Event::Blocked { child, which }),
         3 => (child.clone(), 0..MOST).prop_map(|(child, which)| Event::Close { child, which }),
         1 => child.prop_map(|child| Event::Kill { child }),
     ]
@@ -111,6 +113,11 @@ proptest! {
                 },
                 Event::End { child, which } => if let Some((_, presence)) = world.children[child].held.get_mut(which) {
                     presence.end_request();
+                },
+                Event::Blocked { child, which } => if let Some((_, presence)) = world.children[child].held.get_mut(which) {
+                    if presence.end_request() {
+                        presence.resume_request();
+                    }
                 },
                 Event::Close { child, which } => if which < world.children[child].held.len() {
                     world.children[child].held.swap_remove(which);

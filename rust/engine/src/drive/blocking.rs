@@ -141,6 +141,7 @@ impl BlockingDriver {
         let stop = loop {
             match lane.accept().and_then(|mut wire| {
                 let served = lane.serve(&mut wire);
+                drop(wire);
                 self.context.row.closed();
                 served
             }) {

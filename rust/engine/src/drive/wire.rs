@@ -90,14 +90,14 @@ impl Noted {
 /// See the module's first lines.
 #[derive(Debug)]
 pub(super) struct Wire {
+    /// What the connection has of what its client may have. Dropped first: who sees its connection closed may come again.
+    pub(super) presence: Presence,
     pub(super) connection: Connection,
     pub(super) body: Body,
     pub(super) answer: Answer,
     pub(super) socket: Socket,
     pub(super) endpoints: Endpoints,
     pub(super) noted: Noted,
-    /// What the connection has of what its client may have.
-    pub(super) presence: Presence,
     /// The socket may have bytes. Set by whoever polls; unset when a receive finds less than it asked for.
     pub(super) readable: bool,
     /// The poller saw the end of what the client sends: only a receive of nothing may unset `readable` now.
@@ -273,6 +273,8 @@ impl Wire {
     /// Sends what is left of the answer, and enters what follows it.
     pub(super) fn settle(&mut self, now: Instant, scratch: &mut Scratch, context: &Context) -> Verdict {
         self.answer.made();
+        // First: the client may see the end of its answer, and ask for more elsewhere, before this thread goes on.
+        let counted = self.presence.end_request();
         match self.send(&mut scratch.out, now, context) {
             Progress::Gone => return Verdict::Close,
             Progress::Blocked if self.is_beyond_the_reserve(context) => {
@@ -280,10 +282,13 @@ impl Wire {
                 return Verdict::Close;
             }
             held @ (Progress::Blocked | Progress::Paused) => {
+                if counted {
+                    self.presence.resume_request();
+                }
                 self.await_reader(now);
                 return if held == Progress::Paused { Verdict::Again } else { Verdict::Wait };
             }
-            Progress::Done => self.presence.end_request(),
+            Progress::Done => {}
         }
         match self.connection.next_exchange(now) {
             Next::Request => {
