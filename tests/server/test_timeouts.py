@@ -145,6 +145,28 @@ def test_a_complete_answer_is_had_though_close_hangs(start: Start, mpm: str) -> 
     assert mpm in {"prefork", "worker", "event"}
 
 
+def test_what_comes_too_late_is_closed_all_the_same(start: Start, mpm: str) -> None:
+    """The exception, which had no Python code to be raised in, is not raised in `close`."""
+    server = start(late())
+    before = facts(server)[0]
+    assert get(server, "/native/3").status == 504
+    after = facts(server)
+    while mpm != "prefork" and "closed" not in after:
+        assert "closing" not in after
+        time.sleep(0.05)
+        after = facts(server)
+    assert (after[0] != before) if mpm == "prefork" else (after == [before, "closing", "closed"])
+
+
+def test_what_has_failed_is_told_though_close_hangs(start: Start, mpm: str) -> None:
+    server = start(late())
+    assert get(server, "/fails/600").status == 504
+    server.log.wait_for("GET /fails/600 took longer")
+    if mpm != "prefork":
+        server.log.wait_for("ValueError: no answer")
+    assert get(server, "/hello").body == b"Hello, world!"
+
+
 def test_what_an_application_tries_again_is_ended_too(start: Start, mpm: str) -> None:
     server = start(late())
     before = facts(server)[0]
@@ -189,11 +211,9 @@ def test_an_exception_never_reaches_another_request(start: Start, mpm: str) -> N
             try:
                 answer = client.get(f"/timed/{length:.4f}")
                 answer = client.get("/hello") if answer.status == 200 else answer
-            except (ClosedError, ConnectionError):
-                # prefork: whoever was given to a child that has ended.
-                assert mpm == "prefork"
-                answer = None
-            if answer is None or answer.status != 200:
+            except (ClosedError, ConnectionError) as error:
+                raise AssertionError(f"client {client_number}, request {number}: cut off") from error
+            if answer.status != 200:
                 refused += 1
                 client.close()
                 client = None

@@ -7,6 +7,7 @@ mod serving;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
@@ -144,6 +145,19 @@ fn a_process_that_is_to_end_ends_once_its_client_has_its_answer() {
         assert_eq!(late(&server).len(), 1);
         assert!(rest(&mut stream).0.contains(" 504 "));
         server.stop();
+    });
+}
+
+#[test]
+fn a_thread_that_comes_back_while_its_process_ends_turns_to_nobody_else() {
+    both(|kind| {
+        let server = start(kind, within(50, 0, Then::EndProcess));
+        assert!(rest(&mut ask(&server, "GET /away/250 HTTP/1.1\r\nHost: x\r\n\r\n")).0.contains(" 504 "));
+        // On a machine that is too busy it is back before the process even begins to end.
+        wait_until("the thread back", || server.paths.settled.load(SeqCst) == 1);
+        let paths = Arc::clone(&server.paths);
+        server.stop();
+        assert_eq!(paths.came_back.load(SeqCst), 0);
     });
 }
 

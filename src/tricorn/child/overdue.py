@@ -44,7 +44,7 @@ class OverdueTeller:
         if waits:
             then = "; it waited for the interpreter, which others kept"
         elif self._ends:
-            then = "; this child ends and is replaced"
+            then = "; this child ends and is replaced, unless it is back before that"
         else:
             then = "; RequestTimeout is raised in its thread"
         head = f"{request} took longer than timeout={self._timeout:g}: {age:.1f} s old, {_GOT[got]}{then}"

@@ -186,10 +186,38 @@ def closes(environ: Environ, start_response: Start, seconds: float) -> Closing:
     return Closing(seconds)
 
 
+class Native(Closing):
+    """An answer that is made without Python code, so that an exception can only reach what comes afterwards."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(time.sleep, [self.seconds])
+
+    def close(self) -> None:
+        seen.append("closing")
+        seen.append("closed")
+
+
+def native(environ: Environ, start_response: Start, seconds: float) -> Closing:
+    start_response("200 OK", PLAIN)
+    return Native(seconds)
+
+
+class Fails(Closing):
+    """An answer that cannot be begun, and whose `close` takes long."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise ValueError("no answer")
+
+
+def fails(environ: Environ, start_response: Start, seconds: float) -> Closing:
+    start_response("200 OK", PLAIN)
+    return Fails(seconds)
+
+
 PATHS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(hello, facts, sleep, timed, busy, stuck, lock, selfish, stubborn, tries_again),
-        *(stalls, blocks, writes, extended, nonsense, closes),
+        *(stalls, blocks, writes, extended, nonsense, closes, native, fails),
     )
 }

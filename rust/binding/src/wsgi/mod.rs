@@ -126,11 +126,9 @@ impl Gateway for WsgiGateway {
                 exchange.seat().occupied_by(desk.thread);
                 let answered = self.answer(py, &mut desk, &mut exchange);
                 forked::end_if_copy(py, None);
+                overdue::come_back(py, desk.thread, &mut exchange);
                 if let Err(failure) = answered {
                     self.fail(py, &mut exchange, &failure);
-                }
-                if exchange.settle() {
-                    overdue::forget(py, desk.thread);
                 }
                 if let Some(input) = desk.maker.spooled.take() {
                     Input::request_over(py, &input);
@@ -157,7 +155,7 @@ impl WsgiGateway {
             Some(spare) => spare,
             None => Response::create(py)?,
         };
-        let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange);
+        let outcome = self.call(py, response.get(), environ, start_response.bind(py), exchange, desk.thread);
         if Response::end(py, &response, &start_response) {
             desk.spare = Some((response, start_response));
         } else {
@@ -173,6 +171,7 @@ impl WsgiGateway {
         environ: Bound<'py, PyDict>,
         start_response: &Bound<'py, PyAny>,
         exchange: &mut Exchange<'_>,
+        thread: u64,
     ) -> Result<(), Failure> {
         response.begin(py);
         let application = self.application.bind(py);
@@ -195,6 +194,9 @@ impl WsgiGateway {
         if answer::cannot_be_closed(&returned) {
             return outcome;
         }
+        // It lets go of what the application holds: what is still to be raised in a late thread does not end it half-way,
+        // and it has time of its own.
+        overdue::come_back(py, thread, exchange);
         let (closed, in_time) = exchange.away(|_| answer::close(&returned));
         if let (Err(error), Ok(())) = (closed, in_time) {
             report::close_failure(py, self.constants.errors.bind(py), exchange.head(), &error);

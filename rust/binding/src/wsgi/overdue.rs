@@ -7,7 +7,7 @@
 //! before it runs Python code for anybody else.
 #![allow(unsafe_code)] // PyThreadState_SetAsyncExc and _exit have no safe face.
 
-use engine::drive::{Overdue, Waits};
+use engine::drive::{Exchange, Overdue, Waits};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -41,9 +41,17 @@ fn try_to_tell(on_overdue: &Bound<'_, PyAny>, overdue: &Overdue) -> PyResult<()>
     Ok(())
 }
 
-/// A thread that was late is back: what was to be raised in it, and was not yet, must not hit the next request.
+/// The thread is back from the application. If it was late, what was to be raised in it, and was not yet, must not hit
+/// what it does next.
+#[inline]
+pub(super) fn come_back(py: Python<'_>, thread: u64, exchange: &mut Exchange<'_>) {
+    if exchange.settle() {
+        forget(py, thread);
+    }
+}
+
 #[cold]
-pub(super) fn forget(_py: Python<'_>, thread: u64) {
+fn forget(_py: Python<'_>, thread: u64) {
     set_pending(thread, std::ptr::null_mut());
 }
 

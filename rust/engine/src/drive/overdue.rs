@@ -293,7 +293,7 @@ impl Watcher {
             let pursuit = self.pursuits[index].take();
             let is_it = |pursuit: &Pursuit| look == Look::Late(pursuit.lending);
             let Some(mut pursuit) = pursuit.filter(is_it) else { continue };
-            if let Some(again) = self.pursue(&mut pursuit, now) {
+            if let Some(again) = self.pursue(seat, &mut pursuit, now) {
                 next = Some(next.map_or(again, |next| next.min(again)));
             }
             self.pursuits[index] = Some(pursuit);
@@ -357,7 +357,7 @@ impl Watcher {
     }
 
     /// Goes on with a request that is late; tells when to look again.
-    fn pursue(&mut self, pursuit: &mut Pursuit, now: Instant) -> Option<Instant> {
+    fn pursue(&mut self, seat: &Seat, pursuit: &mut Pursuit, now: Instant) -> Option<Instant> {
         let context = Arc::clone(&self.context);
         let told = pursuit.told.load(SeqCst);
         if pursuit.stage == Stage::Telling {
@@ -372,7 +372,7 @@ impl Watcher {
             pursuit.stage = Stage::Waiting;
             if context.deadline.then == Then::EndProcess {
                 pursuit.stage = Stage::GivenUp;
-                self.end_process();
+                self.end_process(seat, pursuit.lending);
             }
         }
         if pursuit.stage != Stage::Waiting {
@@ -390,16 +390,19 @@ impl Watcher {
         } else {
             let text = format!("nobody could have the interpreter for timeout_grace={grace} s; this child ends");
             context.error_log.line(Level::Error, &text);
-            self.end_process();
+            self.end_process(seat, pursuit.lending);
         }
         None
     }
 
-    fn end_process(&self) {
-        if let Some(log) = &self.context.access_log {
-            log.close();
-        }
-        self.gateway.end_process();
+    /// Ends the process, unless the thread has just come back: it may have turned to another client, who would be cut off.
+    fn end_process(&self, seat: &Seat, lending: Lending) {
+        seat.while_late(lending, || {
+            if let Some(log) = &self.context.access_log {
+                log.close();
+            }
+            self.gateway.end_process();
+        });
     }
 }
 

@@ -35,7 +35,9 @@ pub struct Paths {
     pub late: Mutex<Vec<String>>,
     /// Exchanges that were late in the end.
     pub settled: AtomicUsize,
+    /// How often the process would have ended, and how often a late thread came back while it did.
     pub ended: AtomicUsize,
+    pub came_back: AtomicUsize,
 }
 
 impl Gateway for Paths {
@@ -128,6 +130,9 @@ impl Gateway for Paths {
     }
 
     fn end_process(&self) {
+        let settled = self.settled.load(SeqCst);
+        thread::sleep(Duration::from_millis(400));
+        self.came_back.fetch_add(usize::from(self.settled.load(SeqCst) != settled), SeqCst);
         self.ended.fetch_add(1, SeqCst);
     }
 }
@@ -345,6 +350,7 @@ impl Server {
             late: Mutex::default(),
             settled: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
+            came_back: AtomicUsize::new(0),
         });
         let gateway: Arc<dyn Gateway> = Arc::<Paths>::clone(&paths);
         let borrowed = listeners.iter().map(|listener| Listener::duplicate(listener.as_fd()).unwrap());
