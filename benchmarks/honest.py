@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from benchmarks.slow_app import BODY
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: honest\r\nConnection: close\r\n\r\n"
+ADDRESS = "127.0.2.1"
+"""From which they come: no attacker shares it, as none would with the honest clients of a real server."""
 PATIENCE = 3.0
 """Seconds after which a client is lost."""
 MOST_SECONDS = 330.0
@@ -38,7 +40,7 @@ async def _visit(port: int) -> Visit:
     problem = ""
     try:
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(ADDRESS, 0))
             writer.write(REQUEST)
             problem = await _judged(reader)
     except TimeoutError:

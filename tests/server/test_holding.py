@@ -26,6 +26,7 @@ TWO_THREADS = {
 }
 STILL = 100
 LENGTH = 3_000_000
+ELSEWHERE = "127.0.0.2"
 
 
 def _begin(client: Client, length: int) -> Client:
@@ -101,10 +102,43 @@ def test_readers_that_do_not_read_keep_nobody_from_the_threads(start: Start, mpm
             client = stack.enter_context(Client(server.address, receive_buffer=4096))
             client.send(request(f"{path}?{LENGTH}"))
         for _ in range(20):
-            with Client(server.address) as client:
+            with Client(server.address, source=ELSEWHERE) as client:
                 assert client.get("/").body == b"Hello"
         assert _anonymous(child) - before < 64 << 20
     server.log.wait_for("applications wait for them")
+
+
+def test_an_address_whose_answers_were_broken_off_is_refused_while_there_is_no_room(start: Start, mpm: str) -> None:
+    if mpm != "event":
+        pytest.skip("there a process or thread waits for its client, for as long as request_read_timeout allows")
+    one_thread = {"event": ("--workers=1", "--threads-per-child=1")}
+    options = ("--buffer-memory-per-child=0", "--spool-limit-per-child=16M", "--log-level=info")
+    server = start(Serving("plain.py:application", options=options, capacity=one_thread))
+
+    def alive() -> bool:
+        with Client(server.address, source=ELSEWHERE) as client:
+            return client.get("/").status == 200
+
+    with Client(server.address, receive_buffer=65_536, source=ELSEWHERE) as holder:
+        # Answers may use a quarter of the room.
+        holder.send(request("/sized?4000000"))
+        until(lambda: _spooled(server) > 3_000_000, "an answer in a file")
+        for _ in range(3):
+            with Client(server.address, receive_buffer=4096) as still:
+                still.send(request(f"/sized?{LENGTH}"))
+                # No other request is in the way: the one thread waits for this reader as soon as it has begun.
+                assert still.socket.recv(1)
+                assert alive()
+        with Client(server.address) as client:
+            refusal = client.get("/")
+            assert (refusal.status, refusal.closes()) == (503, True)
+            assert int(refusal["Retry-After"]) > 0
+        assert alive()
+        assert len(holder.response().body) == 4_000_000
+    until(lambda: _spooled(server) == 0, "room")
+    with Client(server.address) as client:
+        assert client.get("/").status == 200
+    server.log.wait_for("refused with 503: answers to this address had to be broken off")
 
 
 def _anonymous(pid: int) -> int:

@@ -181,7 +181,7 @@ impl EngineSettings {
             None => None,
         };
         let tables = self.address_tables.as_ref().filter(|_| !self.per_address.is_none()).map(Py::get);
-        let limits = tables.map(|tables| Ok::<_, PyErr>((self.per_address, tables.ledger(child)?))).transpose()?;
+        let ledger = tables.map(|tables| tables.ledger(child)).transpose()?;
         let bell = self.bell_fd.map(|fd| duplicate("bell_fd", fd)).transpose()?;
         Ok(Context {
             protocol: Arc::clone(&self.protocol),
@@ -195,7 +195,7 @@ impl EngineSettings {
             readers: Readers::default(),
             open_connections: self.open_connections,
             queue: self.queue,
-            addresses: Addresses::new(self.trusted.clone(), limits),
+            addresses: Addresses::new(self.trusted.clone(), self.per_address, ledger),
             server_timing: self.server_timing,
             error_log,
             access_log,

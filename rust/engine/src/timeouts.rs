@@ -162,6 +162,12 @@ pub fn patience_with_readers(threads: usize, requests: usize) -> Duration {
     READER_PATIENCE.mul_f64(share * share)
 }
 
+/// Since when a reader would be behind with whom there is no patience left at `now`.
+#[must_use]
+pub fn out_of_patience(now: Instant) -> Instant {
+    now.checked_sub(READER_PATIENCE).unwrap_or(now)
+}
+
 /// How far a reader may be behind under prefork and worker when as many clients wait in the kernel's queue as there are units.
 const PATIENCE_OF_A_QUEUE: Duration = Duration::from_secs(1);
 /// The least of it.
@@ -305,6 +311,8 @@ mod tests {
         }
         assert_eq!(patience_with_readers(0, 1), Duration::ZERO);
         assert_eq!(patience_with_readers(usize::MAX, usize::MAX), Duration::from_millis(250));
+        let now = Instant::now() + seconds(1000);
+        assert_eq!(now - out_of_patience(now), patience_with_readers(1, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 mod serving;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
@@ -20,10 +20,28 @@ fn serving(kind: Kind, threads: usize, bounds: Bounds) -> Server {
     Server::start(kind, Shape { threads, bounds, ..Shape::default() })
 }
 
+/// As `serving`, under event; its clients stand for many, so nobody is remembered for what was broken off.
+fn forgetting(threads: usize, bounds: Bounds) -> Server {
+    Server::start(Kind::Reactor, Shape { threads, bounds, trusted: &["127.0.0.0/8"], ..Shape::default() })
+}
+
 /// Asks for `path` with a small window, and reads nothing.
 fn ask(server: &Server, path: &str) -> TcpStream {
     let mut stream = server.connect();
     rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 64 * 1024).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    stream
+}
+
+/// As `ask`, from an address that no other client here has.
+fn ask_from_elsewhere(server: &Server, path: &str) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 64 * 1024).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+    connect(&socket, &server.address).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(serving::PATIENCE)).unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
     stream
 }
@@ -58,7 +76,7 @@ fn without_room_an_answer_waits_for_its_reader_and_is_whole_when_nobody_needs_th
 #[test]
 fn still_readers_are_broken_off_as_soon_as_somebody_needs_their_threads() {
     // Room for the answers of none of them.
-    let server = serving(Kind::Reactor, 2, Bounds { memory: 0, spool: 200 * KIB, server_spool: u64::MAX });
+    let server = forgetting(2, Bounds { memory: 0, spool: 200 * KIB, server_spool: u64::MAX });
     let still: Vec<TcpStream> = (0..20).map(|_| ask(&server, "/endless")).collect();
     wait_until("threads that wait for readers", || server.facts().busy == 2);
     for _ in 0..20 {
@@ -74,9 +92,52 @@ fn still_readers_are_broken_off_as_soon_as_somebody_needs_their_threads() {
     server.stop();
 }
 
+/// A server with one thread and no more room for answers, who has that room, and whether clients from elsewhere are trusted.
+/// Of those, three answers have been broken off.
+fn without_room(trusted: &'static [&'static str]) -> (Server, TcpStream) {
+    let bounds = Bounds { memory: 0, spool: 16 * MIB, server_spool: u64::MAX };
+    let server = Server::start(Kind::Reactor, Shape { threads: 1, bounds, trusted, ..Shape::default() });
+    let holder = ask(&server, "/big/4000000");
+    wait_until("an answer in a file", || server.facts().spooled > 2 * MIB && server.facts().busy == 0);
+    for number in 1..=3 {
+        let still = ask_from_elsewhere(&server, "/big/3000000");
+        wait_until("a thread that waits for its reader", || server.facts().held_memory > 2 * MIB);
+        assert!(get(&mut server.connect(), "/").ends_with("Hello, world!"));
+        assert_eq!(server.facts().broken_off, number);
+        drop(still);
+    }
+    (server, holder)
+}
+
+#[test]
+fn an_address_whose_answers_were_broken_off_stays_outside_as_long_as_there_is_no_room() {
+    let (server, holder) = without_room(&[]);
+    for (number, path) in (1..).zip(["/", "/big/3000000", "/endless"]) {
+        let refusal = read_answer(&mut ask_from_elsewhere(&server, path));
+        assert!(refusal.starts_with("HTTP/1.1 503 ") && refusal.contains("\r\nRetry-After: "), "{refusal}");
+        assert!(refusal.contains("\r\nConnection: close\r\n"), "{refusal}");
+        assert_eq!(server.facts().turned_away, number);
+        assert!(get(&mut server.connect(), "/").ends_with("Hello, world!"));
+    }
+    assert_eq!(server.facts().broken_off, 3);
+    read_to_the_end(holder, 4_000_000);
+    wait_until("room", || server.facts().spooled == 0);
+    read_to_the_end(ask_from_elsewhere(&server, "/big/3000000"), 3_000_000);
+    assert_eq!((server.facts().turned_away, server.facts().broken_off), (3, 3));
+    server.stop();
+}
+
+#[test]
+fn nobody_who_stands_for_many_stays_outside() {
+    let (server, holder) = without_room(&["127.0.0.2/32"]);
+    assert!(read_answer(&mut ask_from_elsewhere(&server, "/")).ends_with("Hello, world!"));
+    drop(holder);
+    server.stop();
+}
+
 #[test]
 fn a_reader_that_keeps_pace_is_kept_and_one_that_does_not_makes_way() {
-    let server = serving(Kind::Reactor, 2, Bounds { memory: 0, spool: 0, server_spool: 0 });
+    let server = forgetting(2, Bounds { memory: 0, spool: 0, server_spool: 0 });
     let mut steady = ask(&server, "/endless");
     let (taken, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let reading = {

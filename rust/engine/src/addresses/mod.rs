@@ -5,6 +5,7 @@
 //! looked up or mapped. Not here: what a refused client gets, which is the drivers' business (`drive`).
 
 mod complaints;
+mod laggards;
 mod network;
 mod tables;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::time::Instant;
 use crate::http::Reject;
 use crate::net::Endpoint;
 use complaints::Complaints;
+use laggards::Laggards;
 pub use network::Network;
 use tables::Counts;
 pub use tables::{Ledger, Tables};
@@ -47,7 +49,9 @@ impl ClientBounds {
 #[derive(Debug, Default)]
 pub struct Addresses {
     trusted: Vec<Network>,
+    ipv6_prefix: u8,
     limited: Option<Arc<Limited>>,
+    laggards: Laggards,
 }
 
 #[derive(Debug)]
@@ -67,11 +71,12 @@ pub struct TooMany {
 }
 
 impl Addresses {
-    /// Proxies that are believed and are not counted, and what everybody else may have.
+    /// Proxies that are believed and are not counted, and what everybody else may have; without a ledger nothing is counted.
     #[must_use]
-    pub fn new(trusted: Vec<Network>, limits: Option<(ClientBounds, Ledger)>) -> Self {
-        let limited = |(bounds, ledger)| Arc::new(Limited { bounds, ledger, complaints: Complaints::default() });
-        Self { trusted, limited: limits.filter(|(bounds, _)| !bounds.is_none()).map(limited) }
+    pub fn new(trusted: Vec<Network>, bounds: ClientBounds, ledger: Option<Ledger>) -> Self {
+        let limited = |ledger| Arc::new(Limited { bounds, ledger, complaints: Complaints::default() });
+        let limited = ledger.filter(|_| !bounds.is_none()).map(limited);
+        Self { trusted, ipv6_prefix: bounds.ipv6_prefix, limited, laggards: Laggards::default() }
     }
 
     /// A connection of `peer` begins.
@@ -83,12 +88,43 @@ impl Addresses {
             Endpoint::Unix => return Ok(Presence { trusted: true, share: None, refused: false }),
             Endpoint::Tcp(peer) => peer.ip(),
         };
-        let trusted = self.trusted.iter().any(|network| network.contains(address));
+        let trusted = self.trusts(address);
         let share = match &self.limited {
             Some(limited) if !trusted => Some(limited.admit(address, now)?),
             Some(_) | None => None,
         };
         Ok(Presence { trusted, share, refused: false })
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    /// An answer to `peer` had to be broken off.
+    pub fn broke_off(&self, peer: Endpoint, now: Instant) {
+        if let Some(client) = self.untrusted(peer) {
+            self.laggards.broke_off(client, now);
+        }
+    }
+
+    /// Whether there is any address of which answers had to be broken off again and again; cheap.
+    #[inline]
+    #[must_use]
+    pub fn has_laggards(&self, now: Instant) -> bool {
+        self.laggards.any(now)
+    }
+
+    /// Whether `peer` comes from one.
+    #[must_use]
+    pub fn is_laggard(&self, peer: Endpoint, now: Instant) -> bool {
+        self.untrusted(peer).is_some_and(|client| self.laggards.has(client, now))
+    }
+
+    /// As which client `peer` is remembered; None for those that stand for many.
+    fn untrusted(&self, peer: Endpoint) -> Option<u128> {
+        let Endpoint::Tcp(peer) = peer else { return None };
+        let address = peer.ip();
+        (!self.trusts(address)).then(|| network::client(address, self.ipv6_prefix))
     }
 }
 

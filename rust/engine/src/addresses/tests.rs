@@ -36,7 +36,7 @@ impl World {
 
     fn fork(&self, child: usize) -> Child {
         let ledger = Ledger::new(Arc::clone(&self.tables), child, Vec::new()).unwrap();
-        Child { addresses: Addresses::new(Vec::new(), Some((self.bounds, ledger))), held: Vec::new() }
+        Child { addresses: Addresses::new(Vec::new(), self.bounds, Some(ledger)), held: Vec::new() }
     }
 
     /// As a kill with signal 9: nothing is given back by whoever has it; the parent reaps, and forks another.
@@ -139,7 +139,7 @@ proptest! {
 
 fn addresses(tables: &Arc<Tables>, child: usize, bounds: ClientBounds, elders: Vec<Arc<Tables>>) -> Addresses {
     let ledger = Ledger::new(Arc::clone(tables), child, elders).unwrap();
-    Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], Some((bounds, ledger)))
+    Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], bounds, Some(ledger))
 }
 
 const TWO: ClientBounds = ClientBounds { connections: 2, requests: 0, ipv6_prefix: 64 };
@@ -157,6 +157,31 @@ fn proxies_and_unix_sockets_are_believed_and_have_no_limit() {
     }
     assert!(!addresses.admit(peer(1), now).unwrap().trusted());
     assert!(!Addresses::default().admit(peer(1), now).unwrap().trusted());
+}
+
+#[test]
+fn laggards_are_clients_as_limits_tell_them_apart_with_or_without_limits() {
+    let tables = Arc::new(Tables::new(1, 4, None).unwrap());
+    let prefix = ClientBounds { ipv6_prefix: 64, ..ClientBounds::default() };
+    let off = Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], prefix, None);
+    for addresses in [off, addresses(&tables, 0, TWO, Vec::new())] {
+        let now = Instant::now();
+        let tcp = |text: &str| Endpoint::Tcp(text.parse().unwrap());
+        let is_laggard = |text| addresses.is_laggard(tcp(text), now);
+        for peer in [Endpoint::Unix, tcp("192.0.2.9:1"), tcp("[::ffff:192.0.2.9]:1")].repeat(9) {
+            addresses.broke_off(peer, now);
+            assert!(!addresses.has_laggards(now) && !addresses.is_laggard(peer, now));
+        }
+        for peer in ["10.0.0.1:1", "10.0.0.1:2", "[::ffff:10.0.0.1]:3"] {
+            assert!(!is_laggard("10.0.0.1:4"));
+            addresses.broke_off(tcp(peer), now);
+        }
+        assert!(is_laggard("10.0.0.1:4") && is_laggard("[::ffff:10.0.0.1]:4") && !is_laggard("10.0.0.2:4"));
+        for peer in ["[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::ffff:0:0:1]:1"] {
+            addresses.broke_off(tcp(peer), now);
+        }
+        assert!(is_laggard("[2001:db8::3]:1") && !is_laggard("[2001:db8:0:1::1]:1") && addresses.has_laggards(now));
+    }
 }
 
 #[test]

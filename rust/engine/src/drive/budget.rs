@@ -18,7 +18,7 @@ const STEP: u64 = 1 << 20;
 const PART_OF_ANSWERS: u64 = 4;
 
 /// When an answer in the making has found no more room, so long no other begins to look for some.
-const FULL_FOR: Duration = Duration::from_secs(5);
+pub(super) const FULL_FOR: Duration = Duration::from_secs(5);
 
 /// A budget that is used up is told once in so long.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
@@ -73,6 +73,8 @@ struct Spooling {
     taken: u64,
     /// When an answer in the making last found no more room; None if enough has come free since.
     answers_full: Option<Instant>,
+    /// Bytes that an answer wanted when it last found no room.
+    refused_answer: Option<u64>,
 }
 
 impl Budget {
@@ -137,18 +139,37 @@ impl Budget {
         self.add_space(&mut spooling, what, bytes)
     }
 
+    /// Whether the room for answers is used up: the last answer that found none would find none now, or hardly any is left.
+    pub(super) fn lacks_room_for_answers(&self) -> bool {
+        let spooling = self.spooling.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = |used: u64, bound: u64, wanted: u64| {
+            has_come_free(used, bound) && used.saturating_add(wanted) <= What::Answer.part(bound)
+        };
+        spooling.refused_answer.is_some_and(|wanted| {
+            !has_room(spooling.used, self.bounds.spool, wanted)
+                || !has_room(self.holdings.shares(), self.bounds.server_spool, wanted)
+        })
+    }
+
     /// Whether answers had no more room a short time ago, or too little has come free since. What comes free bit by bit would
     /// be written for one answer and deleted with it, again and again.
     fn is_full(&self, spooling: &Spooling) -> bool {
-        let enough = |used: u64, bound: u64| used <= What::Answer.part(bound) / 4 * 3;
         spooling.answers_full.is_some_and(|since| {
             since.elapsed() < FULL_FOR
-                || !enough(spooling.used, self.bounds.spool)
-                || !enough(self.holdings.shares(), self.bounds.server_spool)
+                || !has_come_free(spooling.used, self.bounds.spool)
+                || !has_come_free(self.holdings.shares(), self.bounds.server_spool)
         })
     }
 
     fn add_space(&self, spooling: &mut Spooling, what: What, bytes: u64) -> bool {
+        let added = self.try_to_add(spooling, what, bytes);
+        if what == What::Answer && !added {
+            spooling.refused_answer = Some(bytes);
+        }
+        added
+    }
+
+    fn try_to_add(&self, spooling: &mut Spooling, what: What, bytes: u64) -> bool {
         let used = spooling.used.saturating_add(bytes);
         if used > what.part(self.bounds.spool) {
             return false;
@@ -179,6 +200,11 @@ impl Budget {
             self.holdings.take_share(needed, self.bounds.server_spool);
         }
     }
+}
+
+/// Whether so much of the part of answers has come free that others may have some again.
+fn has_come_free(used: u64, bound: u64) -> bool {
+    used <= What::Answer.part(bound) / 4 * 3
 }
 
 /// Bytes that somebody holds in memory.

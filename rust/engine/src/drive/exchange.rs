@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::answer::Progress;
 use super::contention::{Contention, Waited};
+use super::overload::stays_outside;
 use super::readers::{self, Look};
 use super::seat::Seat;
 use super::wire::Wire;
@@ -14,7 +15,7 @@ use super::{Body, Context, Duty, Spool};
 use crate::connection::{BadResponse, Finished, Head, ResponseHead};
 use crate::http::Reject;
 use crate::net::{Endpoints, Sent, Waiter};
-use crate::timeouts::Press;
+use crate::timeouts::{Press, out_of_patience};
 
 /// The client has gone, or its answer cannot be held: stop making it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +280,7 @@ impl Others<'_> {
         };
         let now = Instant::now();
         let since = wire.behind_since(now);
+        let since = if stays_outside(wire, now, context) { since.min(out_of_patience(now)) } else { since };
         let Look::Stay(look_again) = seat.look(since, context.row.short_of_threads(), now) else {
             wire.reader.gave_way = true;
             return Ok(Waited::Wanted(Press::LIGHTEST));

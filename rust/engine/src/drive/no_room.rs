@@ -62,6 +62,7 @@ impl Wire {
         self.lost = true;
         self.connection.give_up_answer();
         context.row.broken_off();
+        context.addresses.broke_off(self.endpoints.peer, now);
         let behind = now.saturating_duration_since(self.reader.taken_at).as_secs_f64();
         context.error_log.client_line(|| {
             format!("answer broken off after {behind:.3} s without its client taking any: {why} client={}", self.peer())

@@ -6,6 +6,8 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use super::Context;
+use super::budget::FULL_FOR;
 use super::wire::Wire;
 use crate::http::Reject;
 use crate::net::has_gone;
@@ -41,14 +43,17 @@ impl QueueBounds {
 pub(super) enum Turn {
     /// The application is to have it.
     Serve,
-    /// It has waited too long.
-    Refuse,
+    /// It gets this answer.
+    Refuse(Reject),
     /// Its client has gone.
     Drop,
 }
 
 /// Looks at a request whose turn it is.
-pub(super) fn turn(wire: &Wire, now: Instant, bounds: &QueueBounds) -> Turn {
+pub(super) fn turn(wire: &Wire, now: Instant, context: &Context) -> Turn {
+    if stays_outside(wire, now, context) {
+        return Turn::Refuse(outside());
+    }
     let complete_at = wire.noted.complete_at;
     if now.saturating_duration_since(complete_at) < WORTH_A_LOOK {
         return Turn::Serve;
@@ -56,7 +61,26 @@ pub(super) fn turn(wire: &Wire, now: Instant, bounds: &QueueBounds) -> Turn {
     if has_gone(wire.socket.as_fd()) {
         return Turn::Drop;
     }
-    if bounds.is_over(complete_at, now) { Turn::Refuse } else { Turn::Serve }
+    if context.queue.is_over(complete_at, now) {
+        return Turn::Refuse(too_long(now.saturating_duration_since(complete_at)));
+    }
+    Turn::Serve
+}
+
+/// Whether a client gets no thread now, and is not waited for: there is no more room for answers, and those to its address
+/// had to be broken off before. It would take a thread, the application would make the answer in vain, and another would
+/// have waited for that.
+#[inline]
+pub(super) fn stays_outside(wire: &Wire, now: Instant, context: &Context) -> bool {
+    context.addresses.has_laggards(now)
+        && context.spool.budget.lacks_room_for_answers()
+        && context.addresses.is_laggard(wire.endpoints.peer, now)
+}
+
+/// The refusal of a request of which the client stays outside. It may come back when answers are given room again.
+pub(super) fn outside() -> Reject {
+    let reason = "answers to this address had to be broken off, and there is no room for more of them";
+    Reject::unavailable(reason, retry_after(FULL_FOR))
 }
 
 /// The refusal of a request for which there is no room. The client may come back when those that wait now have been served,

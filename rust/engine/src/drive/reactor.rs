@@ -23,6 +23,7 @@ use accepting::Accepting;
 use super::Context;
 use super::accept::gives_way;
 use super::duty::Duty;
+use super::overload;
 use super::ready::Away;
 use super::surplus::Surplus;
 use super::wire::{Scratch, Verdict, Wire};
@@ -125,6 +126,17 @@ impl Reactor {
     pub(super) fn refuse_complete(&mut self, reject: &Reject, now: Instant, context: &Context) {
         for away in std::mem::take(&mut self.complete) {
             self.turn_away(away, reject, now, context);
+        }
+    }
+
+    /// Refuses those of them of which the clients stay outside, before they take room from others or press for a thread.
+    pub(super) fn refuse_outsiders(&mut self, now: Instant, context: &Context) {
+        let complete = std::mem::take(&mut self.complete).into_iter();
+        let (outsiders, others) = complete.partition(|away| overload::stays_outside(&away.wire, now, context));
+        self.complete = others;
+        let outsiders: Vec<Away> = outsiders;
+        for away in outsiders {
+            self.turn_away(away, &overload::outside(), now, context);
         }
     }
 

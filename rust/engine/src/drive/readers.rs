@@ -154,3 +154,20 @@ impl Drop for Seat<'_> {
         self.readers.count.store(room.sitting.len(), SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeouts::out_of_patience;
+
+    #[test]
+    fn without_patience_a_reader_makes_way_as_soon_as_a_request_waits() {
+        let (readers, now) = (Readers::default(), Instant::now());
+        let (patient, other) = (readers.sit_down(now).unwrap(), readers.sit_down(now).unwrap());
+        assert_eq!(other.look(out_of_patience(now), 0, now), Look::Stay(None));
+        assert!(matches!(patient.look(now, 1, now), Look::Stay(Some(_))));
+        assert_eq!(other.look(out_of_patience(now), 1, now), Look::GiveWay);
+        // One request needs one thread.
+        assert_eq!(patient.look(out_of_patience(now), 1, now), Look::Stay(None));
+    }
+}

@@ -270,6 +270,9 @@ impl ReactorDriver {
         if !reactor.has_complete() {
             return;
         }
+        if self.context.addresses.has_laggards(now) {
+            reactor.refuse_outsiders(now, &self.context);
+        }
         let room = self.room();
         for away in reactor.take_complete(room) {
             self.queue(away);

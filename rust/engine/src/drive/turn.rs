@@ -149,13 +149,10 @@ impl<'a> Turn<'a> {
                 Some(first) => first,
                 None => driver.take_queued()?,
             };
-            let verdict = match overload::turn(&away.wire, now, &context.queue) {
+            let verdict = match overload::turn(&away.wire, now, context) {
                 overload::Turn::Serve => return Some(away),
                 overload::Turn::Drop => away.wire.drop_request(now, context),
-                overload::Turn::Refuse => {
-                    let waited = now.saturating_duration_since(away.wire.noted.complete_at);
-                    away.wire.turn_away(&overload::too_long(waited), now, self.scratch, context)
-                }
+                overload::Turn::Refuse(reject) => away.wire.turn_away(&reject, now, self.scratch, context),
             };
             self.hand_back(away, verdict, now);
         }

@@ -450,11 +450,10 @@ impl Server {
 
 fn addresses(shape: &Shape) -> Addresses {
     let trusted = shape.trusted.iter().map(|text| Network::parse(text).unwrap()).collect();
-    let limits = shape
-        .per_address
-        .as_ref()
-        .map(|limits| (limits.bounds, Ledger::new(Arc::clone(&limits.tables), limits.row, Vec::new()).unwrap()));
-    Addresses::new(trusted, limits)
+    let limits = shape.per_address.as_ref();
+    let bounds = limits.map(|limits| limits.bounds).unwrap_or_default();
+    let ledger = limits.map(|limits| Ledger::new(Arc::clone(&limits.tables), limits.row, Vec::new()).unwrap());
+    Addresses::new(trusted, bounds, ledger)
 }
 
 pub fn get(stream: &mut TcpStream, path: &str) -> String {

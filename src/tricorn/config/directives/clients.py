@@ -43,8 +43,9 @@ TRUSTED_PROXIES = Directive(
     section=Section.CLIENTS,
     kind=Many(NetworkKind(), ","),
     default=(),
-    meaning="Addresses and networks of the proxies in front of the server: no limit per address holds for them, and what"
-    " they say of when they took a request (X-Request-Start) is believed. Whoever connects to a Unix socket is trusted"
+    meaning="Addresses and networks of the proxies in front of the server: no limit per address holds for them, they"
+    " are not refused because some of their readers are slow, and what they say of when they took a request"
+    " (X-Request-Start) is believed. Whoever connects to a Unix socket is trusted"
     " in any case. May be repeated.",
     reason="Nobody: a client that is believed by mistake could say anything.",
     change=Change.RELOAD,
