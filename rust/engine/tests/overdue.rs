@@ -137,6 +137,24 @@ fn threads_that_do_not_come_back_wear_the_child_once() {
 }
 
 #[test]
+fn who_waits_in_a_child_whose_threads_are_lost_is_told_so_when_it_leaves() {
+    let server = start(Kind::Reactor, within(50, 50, Then::AwaitThread));
+    let mut stuck: Vec<_> = (0..2).map(|_| ask(&server, "GET /away/6000 HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
+    wait_until("both inside", || server.paths.inside.load(SeqCst) == 2);
+    let mut waits = ask(&server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_until("the third queued", || server.facts().queued == 1);
+    for stream in &mut stuck {
+        assert!(rest(stream).0.contains(" 504 "));
+    }
+    wait_until("the child worn", || server.worn() == Some("timeout"));
+    server.retire();
+    let (answer, _) = rest(&mut waits);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
+    wait_until("both threads back", || server.paths.settled.load(SeqCst) == 2);
+    server.join();
+}
+
+#[test]
 fn a_process_that_is_to_end_ends_once_its_client_has_its_answer() {
     both(|kind| {
         let server = start(kind, within(50, 0, Then::EndProcess));

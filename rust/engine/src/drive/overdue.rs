@@ -203,6 +203,11 @@ impl Watch {
     pub(super) fn seat(&self, thread: usize) -> Option<&Arc<Seat>> {
         self.seats.get(thread)
     }
+
+    /// How many threads are late.
+    pub(super) fn late(&self) -> usize {
+        self.seats.iter().filter(|seat| matches!(seat.look(), Look::Late(_))).count()
+    }
 }
 
 impl Drop for Watch {

@@ -244,7 +244,9 @@ impl ReactorDriver {
             Patience::None
         } else {
             let due = self.ready.first(|oldest| self.context.queue.due(oldest.wire.noted.complete_at));
-            due.flatten().map_or(Patience::Endless, Patience::Until)
+            // Nobody tells when the last of its threads is lost.
+            let look = self.waits_for_the_lost().then(|| Instant::now() + Duration::from_secs(1));
+            due.flatten().into_iter().chain(look).min().map_or(Patience::Endless, Patience::Until)
         };
         let turned = reactor.turn(patience, &self.context);
         self.polling.store(false, SeqCst);
@@ -292,11 +294,18 @@ impl ReactorDriver {
         }
     }
 
-    /// Refuses what has waited too long. A thread that is free takes the oldest first and looks, too; here it is for a time
-    /// when none is.
+    /// Whether requests wait in a child that leaves because threads do not come back: in vain, if none does.
+    fn waits_for_the_lost(&self) -> bool {
+        let leaves = || self.context.wear.worn() == Some(Worn::Overdue) && !self.context.orders.duty().accepts();
+        self.ready.len() > 0 && leaves()
+    }
+
+    /// Refuses what has waited too long, or in vain. A thread that is free takes the oldest first and looks, too; here it is
+    /// for a time when none is.
     fn refuse_overdue(&self, reactor: &mut Reactor, now: Instant) {
         let context = &*self.context;
-        let over = |away: &Away| context.queue.is_over(away.wire.noted.complete_at, now);
+        let lost = self.waits_for_the_lost() && self.watch.late() >= self.threads;
+        let over = |away: &Away| lost || context.queue.is_over(away.wire.noted.complete_at, now);
         while let Some(away) = self.ready.pop_if(over, |waiting| context.row.queued(waiting)) {
             let waited = now.saturating_duration_since(away.wire.noted.complete_at);
             reactor.turn_away(away, &overload::too_long(waited), now, context);
