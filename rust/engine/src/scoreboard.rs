@@ -87,6 +87,8 @@ struct ChildCells {
     generation: AtomicU64,
     connections: AtomicU32,
     busy: AtomicU32,
+    /// Threads that wait for readers, of the blocking driver.
+    readers: AtomicU32,
     queued: AtomicU32,
     /// The child's [`Capacity`], once it serves.
     units: AtomicU32,
@@ -270,7 +272,7 @@ impl Scoreboard {
 
     /// All but the state.
     fn wipe(&self, child: usize, row: &ChildCells) {
-        let counts = [&row.pid, &row.connections, &row.busy, &row.queued];
+        let counts = [&row.pid, &row.connections, &row.busy, &row.readers, &row.queued];
         for cell in counts.into_iter().chain([&row.units, &row.most_connections, &row.per_request]) {
             cell.store(0, Relaxed);
         }
@@ -320,8 +322,12 @@ impl Scoreboard {
     /// Whether any ready child, all of which are as large as `child`, has an idle unit.
     fn somebody_is_idle(&self, child: usize) -> bool {
         let units = self.rows()[child].units.load(Relaxed);
-        let is_ready = |row: &&ChildCells| row.state.load(Relaxed) == ChildState::Ready as u32;
-        self.rows_used().iter().filter(is_ready).any(|row| row.idle(units) > 0)
+        self.ready().any(|row| row.idle(units) > 0)
+    }
+
+    /// The rows of all children that are ready.
+    fn ready(&self) -> impl Iterator<Item = &ChildCells> {
+        self.rows_used().iter().filter(|row| row.state.load(Relaxed) == ChildState::Ready as u32)
     }
 
     /// The fewest connections that any ready child but `child` has open; None when there is no other.

@@ -178,19 +178,25 @@ const SHORTEST_READER_PATIENCE: Duration = Duration::from_millis(20);
 pub struct Press {
     /// Threads, or children with one.
     pub units: usize,
+    /// Those of them that wait for readers.
+    pub readers: usize,
     /// Clients in the kernel's queue.
     pub waiting: usize,
 }
 
 impl Press {
     /// As hard as can be: nobody makes way sooner than under this.
-    pub const HARDEST: Self = Self { units: 1, waiting: usize::MAX };
+    pub const HARDEST: Self = Self { units: 1, readers: 1, waiting: usize::MAX };
     /// Who waits, waits for one of many.
-    pub const LIGHTEST: Self = Self { units: usize::MAX, waiting: 1 };
+    pub const LIGHTEST: Self = Self { units: usize::MAX, readers: usize::MAX, waiting: 1 };
 
     /// How far a reader may be behind: all who wait now are to have a unit within `PATIENCE_OF_A_QUEUE`, however
-    /// many they are.
+    /// many they are. Where readers hold no more than half of the units, it is not they for whom the others wait: slow heads
+    /// and bodies make way by bounds of their own, and to an application that is busy a unit more is no help.
     fn patience(self) -> Duration {
+        if self.readers <= self.units / 2 {
+            return Duration::MAX;
+        }
         let units = u32::try_from(self.units).unwrap_or(u32::MAX);
         let waiting = u32::try_from(self.waiting).unwrap_or(u32::MAX).max(1);
         (PATIENCE_OF_A_QUEUE.saturating_mul(units) / waiting).max(SHORTEST_READER_PATIENCE)

@@ -234,10 +234,20 @@ fn the_more_wait_the_less_a_reader_may_be_behind() {
     for (units, waiting, behind) in
         [(16, 1, 5000), (16, 4, 4000), (16, 16, 1000), (16, 320, 50), (1, 0, 1000), (1, 500, 20), (0, 7, 20)]
     {
-        let press = Press { units, waiting };
+        let press = Press { units, readers: units.max(1), waiting };
         assert_eq!(response.contended_deadline(press), Some(start + millis(behind)), "{press:?}");
         assert_eq!(head.contended_deadline(press), Some(start + millis(500)), "who sends is not hurried");
         assert_eq!(body.contended_deadline(press), Some(start + millis(2000)));
     }
     assert_eq!(response.contended_deadline(Press::HARDEST), Some(start + millis(20)));
+}
+
+#[test]
+fn readers_that_hold_no_more_than_half_of_the_units_are_not_hurried() {
+    let start = Instant::now();
+    let [.., response] = moving(&Timeouts::default(), start);
+    for (units, readers, behind) in [(16, 1, 5000), (16, 8, 5000), (16, 9, 50), (2, 1, 5000), (1, 1, 20)] {
+        let press = Press { units, readers, waiting: 320 };
+        assert_eq!(response.contended_deadline(press), Some(start + millis(behind)), "{press:?}");
+    }
 }

@@ -134,6 +134,28 @@ fn who_keeps_the_rate_makes_way_for_nobody() {
     server.stop();
 }
 
+#[test]
+fn a_reader_does_not_make_way_while_the_application_is_what_others_wait_for() {
+    let timeouts = Timeouts { contended: Contended { response: 10 * PATIENCE, ..patient().contended }, ..patient() };
+    let server = Server::start(Kind::Blocking, Shape { threads: 2, timeouts, ..Shape::default() });
+    let mut reader = server.connect();
+    reader.write_all(b"GET /big/30000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    all_taken(&server, 1);
+    let mut others: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
+    for (number, client) in others.iter_mut().enumerate() {
+        let gate: &[u8] = b"GET /gate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        client.write_all(if number == 0 { gate } else { GET }).unwrap();
+    }
+    all_taken(&server, 2);
+    thread::sleep(Duration::from_millis(600)); // far longer than what many waiting clients would leave a reader
+    server.paths.gate.wait();
+    assert!(until_end(&mut reader).len() > 30_000_000);
+    for client in &mut others {
+        assert!(until_end(client).starts_with("HTTP/1.1 200 "));
+    }
+    server.stop();
+}
+
 /// The only thread is in the application; clients come meanwhile, and wait for longer than they may be behind.
 fn after_a_wait_in_the_queue(timeouts: Timeouts, requests: &[&[u8]]) -> Vec<String> {
     let server = Server::start(Kind::Blocking, Shape { threads: 1, timeouts, ..Shape::default() });

@@ -72,7 +72,11 @@ impl Contention {
 
     /// How many wait for how many units, if none is idle.
     fn press(&self, context: &Context) -> Option<Press> {
-        Self::is_short(context).then(|| Press { units: context.row.units_of_all(), waiting: self.listeners.waiting() })
+        Self::is_short(context).then(|| Press {
+            units: context.row.units_of_all(),
+            readers: context.row.readers_of_all(),
+            waiting: self.listeners.waiting(),
+        })
     }
 
     /// Whether another client needs a unit.
@@ -91,6 +95,7 @@ impl Contention {
         wire: &Wire,
         context: &Context,
     ) -> io::Result<(Waited, Option<Attention>)> {
+        let _counted = (wire.connection.stage() == Stage::Write).then(|| context.row.waits_for_reader());
         let deadline = wire.connection.deadline();
         let until = match wire.connection.contended_deadline(Press::HARDEST) {
             None => deadline,

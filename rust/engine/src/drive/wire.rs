@@ -341,8 +341,9 @@ impl Wire {
         }
         self.hold(out, now, context);
         let (progress, sent) = self.answer.send(&self.socket);
-        if sent > 0 && self.connection.stage() == Stage::Write {
+        if self.connection.stage() == Stage::Write {
             self.reader.unsent = self.reader.unsent.saturating_add(sent);
+            // Also after a wait in vain: what was taken long ago is not to pay for the time since.
             self.look_at_reader(now);
         }
         if progress == Progress::Gone {

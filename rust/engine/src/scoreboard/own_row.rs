@@ -16,6 +16,16 @@ pub struct OwnRow {
     spare_bell: Option<OwnedFd>,
 }
 
+/// A thread is counted among those that wait for their readers.
+#[derive(Debug)]
+pub struct WaitsForReader<'a>(&'a ChildCells);
+
+impl Drop for WaitsForReader<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Relaxed);
+    }
+}
+
 impl OwnRow {
     /// The row of `child`; None when the board has no such row. `spare_bell`, a pipe that does not block, is rung when
     /// too little spare capacity is left; see [`Scoreboard::watch_spare`].
@@ -141,9 +151,21 @@ impl OwnRow {
     /// Units of all children that are ready, which are all as large as this one.
     #[must_use]
     pub fn units_of_all(&self) -> usize {
-        let ready = |row: &&ChildCells| row.state.load(Relaxed) == ChildState::Ready as u32;
-        let children = self.board.rows_used().iter().filter(ready).count().max(1);
+        let children = self.board.ready().count().max(1);
         children.saturating_mul(self.cells().units.load(Relaxed) as usize)
+    }
+
+    /// Those of them that wait for readers.
+    #[must_use]
+    pub fn readers_of_all(&self) -> usize {
+        self.board.ready().map(|row| row.readers.load(Relaxed) as usize).fold(0, usize::saturating_add)
+    }
+
+    /// A thread waits for its reader, as long as what this returns is kept.
+    #[must_use]
+    pub fn waits_for_reader(&self) -> WaitsForReader<'_> {
+        self.cells().readers.fetch_add(1, Relaxed);
+        WaitsForReader(self.cells())
     }
 
     /// Threads for which there is no request yet.
