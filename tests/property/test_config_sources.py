@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tricorn.config.contended_timeouts import CONTENDED_STAGES, ContendedTimeout
 from tricorn.config.directives import by_name, table
 from tricorn.config.directives.shape import EVERY_MPM, Directive
 from tricorn.config.kinds import Account, Boolean, Choice, Integer, Kind, Octal, Seconds, Size, Text
+from tricorn.config.networks import NetworkKind
 from tricorn.config.read_timeouts import STAGES, ReadTimeouts
 from tricorn.config.settings import InheritedAddress, Mpm, Rate, TcpAddress, UnixAddress
 from tricorn.config.shares import Share, SizeOrShare
@@ -41,6 +43,8 @@ ADDRESSES = st.one_of(
     st.builds(InheritedAddress, st.integers(0, 9999)),
 )
 
+IPV4 = st.integers(0, 2**32 - 1).map(lambda number: number.to_bytes(4, "big"))
+IPV6 = st.integers(2**64, 2**128 - 1).map(lambda number: number.to_bytes(16, "big"))
 
 BAND = (
     "start_servers",
@@ -64,6 +68,11 @@ def values(kind: Kind[Any]) -> st.SearchStrategy[Any]:
             return st.lists(values(kind.kind), min_size=kind.least, max_size=3, unique=True).map(tuple)
         case AddressKind():
             return ADDRESSES
+        case NetworkKind():
+            return st.one_of(
+                st.builds(lambda number, length: ip_network((number, length), strict=False), IPV4, st.integers(0, 32)),
+                st.builds(lambda number, length: ip_network((number, length), strict=False), IPV6, st.integers(0, 128)),
+            )
         case ReadTimeouts():
             rates = {stage: RATES for stage in STAGES if stage != "keep_alive"}
             silences = {"keep_alive": st.integers(1, 1000).map(lambda seconds: Rate(float(seconds), None, None))}
