@@ -195,7 +195,7 @@ impl EngineSettings {
             readers: Readers::default(),
             open_connections: self.open_connections,
             queue: self.queue,
-            addresses: Addresses::new(self.trusted.clone(), self.per_address, ledger),
+            addresses: Addresses::new(self.trusted.clone(), self.per_address, ledger, Arc::clone(board.laggards())),
             server_timing: self.server_timing,
             error_log,
             access_log,

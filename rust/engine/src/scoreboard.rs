@@ -6,17 +6,20 @@
 //! different moments. What is read is untrusted: nothing indexes by it, and only sizing, fairness and display rest on it.
 //!
 //! Before the rows is a header. The parent keeps the number of rows worth looking at there, so that a board made for
-//! thousands of children costs what those that exist cost; `spare` says what else.
+//! thousands of children costs what those that exist cost; `spare` says what else. Beside the mapping is what all children
+//! write: see `addresses::laggards`.
 #![allow(unsafe_code)] // One shared mapping, made here and seen as rows of atomics.
 
 use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
+use crate::addresses::Laggards;
 use crate::connection::Stage;
 
 mod capacity;
@@ -168,6 +171,7 @@ pub struct Scoreboard {
     length: usize,
     children: usize,
     threads: usize,
+    laggards: Arc<Laggards>,
 }
 
 // SAFETY: the mapping lives as long as the value, and all that is in it is atomics.
@@ -194,7 +198,14 @@ impl Scoreboard {
         let Some(base) = NonNull::new(base) else {
             return Err(io::Error::other("the system mapped the scoreboard at address zero"));
         };
-        Ok(Self { base, length, children, threads })
+        let laggards = Arc::new(Laggards::new()?);
+        Ok(Self { base, length, children, threads, laggards })
+    }
+
+    /// Addresses that the children remember together.
+    #[must_use]
+    pub fn laggards(&self) -> &Arc<Laggards> {
+        &self.laggards
     }
 
     /// How many rows there are.

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::http::Reject;
 use crate::net::Endpoint;
 use complaints::Complaints;
-use laggards::Laggards;
+pub use laggards::Laggards;
 pub use network::Network;
 use tables::Counts;
 pub use tables::{Ledger, Tables};
@@ -51,7 +51,7 @@ pub struct Addresses {
     trusted: Vec<Network>,
     ipv6_prefix: u8,
     limited: Option<Arc<Limited>>,
-    laggards: Laggards,
+    laggards: Option<Arc<Laggards>>,
 }
 
 #[derive(Debug)]
@@ -71,12 +71,13 @@ pub struct TooMany {
 }
 
 impl Addresses {
-    /// Proxies that are believed and are not counted, and what everybody else may have; without a ledger nothing is counted.
+    /// Proxies that are believed and are not counted, and what everybody else may have; without a ledger nothing is counted. `laggards`
+    /// are those of the server.
     #[must_use]
-    pub fn new(trusted: Vec<Network>, bounds: ClientBounds, ledger: Option<Ledger>) -> Self {
+    pub fn new(trusted: Vec<Network>, bounds: ClientBounds, ledger: Option<Ledger>, laggards: Arc<Laggards>) -> Self {
         let limited = |ledger| Arc::new(Limited { bounds, ledger, complaints: Complaints::default() });
         let limited = ledger.filter(|_| !bounds.is_none()).map(limited);
-        Self { trusted, ipv6_prefix: bounds.ipv6_prefix, limited, laggards: Laggards::default() }
+        Self { trusted, ipv6_prefix: bounds.ipv6_prefix, limited, laggards: Some(laggards) }
     }
 
     /// A connection of `peer` begins.
@@ -102,8 +103,8 @@ impl Addresses {
 
     /// An answer to `peer` had to be broken off.
     pub fn broke_off(&self, peer: Endpoint, now: Instant) {
-        if let Some(client) = self.untrusted(peer) {
-            self.laggards.broke_off(client, now);
+        if let Some((laggards, client)) = self.laggards.as_ref().zip(self.untrusted(peer)) {
+            laggards.broke_off(client, now);
         }
     }
 
@@ -111,13 +112,14 @@ impl Addresses {
     #[inline]
     #[must_use]
     pub fn has_laggards(&self, now: Instant) -> bool {
-        self.laggards.any(now)
+        self.laggards.as_ref().is_some_and(|laggards| laggards.any(now))
     }
 
     /// Whether `peer` comes from one.
     #[must_use]
     pub fn is_laggard(&self, peer: Endpoint, now: Instant) -> bool {
-        self.untrusted(peer).is_some_and(|client| self.laggards.has(client, now))
+        let known = self.laggards.as_ref().zip(self.untrusted(peer));
+        known.is_some_and(|(laggards, client)| laggards.has(client, now))
     }
 
     /// As which client `peer` is remembered; None for those that stand for many.

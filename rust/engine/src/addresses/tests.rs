@@ -36,7 +36,7 @@ impl World {
 
     fn fork(&self, child: usize) -> Child {
         let ledger = Ledger::new(Arc::clone(&self.tables), child, Vec::new()).unwrap();
-        Child { addresses: Addresses::new(Vec::new(), self.bounds, Some(ledger)), held: Vec::new() }
+        Child { addresses: Addresses::new(Vec::new(), self.bounds, Some(ledger), laggards()), held: Vec::new() }
     }
 
     /// As a kill with signal 9: nothing is given back by whoever has it; the parent reaps, and forks another.
@@ -139,7 +139,11 @@ proptest! {
 
 fn addresses(tables: &Arc<Tables>, child: usize, bounds: ClientBounds, elders: Vec<Arc<Tables>>) -> Addresses {
     let ledger = Ledger::new(Arc::clone(tables), child, elders).unwrap();
-    Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], bounds, Some(ledger))
+    Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], bounds, Some(ledger), laggards())
+}
+
+fn laggards() -> Arc<Laggards> {
+    Arc::new(Laggards::new().unwrap())
 }
 
 const TWO: ClientBounds = ClientBounds { connections: 2, requests: 0, ipv6_prefix: 64 };
@@ -163,7 +167,7 @@ fn proxies_and_unix_sockets_are_believed_and_have_no_limit() {
 fn laggards_are_clients_as_limits_tell_them_apart_with_or_without_limits() {
     let tables = Arc::new(Tables::new(1, 4, None).unwrap());
     let prefix = ClientBounds { ipv6_prefix: 64, ..ClientBounds::default() };
-    let off = Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], prefix, None);
+    let off = Addresses::new(vec![Network::parse("192.0.2.0/24").unwrap()], prefix, None, laggards());
     for addresses in [off, addresses(&tables, 0, TWO, Vec::new())] {
         let now = Instant::now();
         let tcp = |text: &str| Endpoint::Tcp(text.parse().unwrap());
@@ -182,6 +186,18 @@ fn laggards_are_clients_as_limits_tell_them_apart_with_or_without_limits() {
         }
         assert!(is_laggard("[2001:db8::3]:1") && !is_laggard("[2001:db8:0:1::1]:1") && addresses.has_laggards(now));
     }
+}
+
+#[test]
+fn what_one_child_learns_of_an_address_all_know() {
+    let (shared, now) = (laggards(), Instant::now());
+    let child = || Addresses::new(Vec::new(), ClientBounds::default(), None, Arc::clone(&shared));
+    let [one, two, three] = [child(), child(), child()];
+    for child in [&one, &two, &one] {
+        assert!(!three.has_laggards(now));
+        child.broke_off(peer(1), now);
+    }
+    assert!(three.is_laggard(peer(1), now) && !three.is_laggard(peer(2), now));
 }
 
 #[test]

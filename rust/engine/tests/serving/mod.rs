@@ -320,7 +320,7 @@ impl Server {
         board.claim(0, std::process::id(), 1);
         let [(rung, bell), (rung_for_spare, spare_bell)] = [bell_pipe(), bell_pipe()];
         let stderr: &'static OwnedFd = Box::leak(Box::new(std::io::stderr().as_fd().try_clone_to_owned().unwrap()));
-        let addresses = addresses(&shape);
+        let addresses = addresses(&shape, &board);
         let context = Arc::new(Context {
             protocol: Arc::new(Protocol { timeouts: shape.timeouts, ..Protocol::default() }),
             spool: Spool {
@@ -448,12 +448,12 @@ impl Server {
     }
 }
 
-fn addresses(shape: &Shape) -> Addresses {
+fn addresses(shape: &Shape, board: &Scoreboard) -> Addresses {
     let trusted = shape.trusted.iter().map(|text| Network::parse(text).unwrap()).collect();
     let limits = shape.per_address.as_ref();
     let bounds = limits.map(|limits| limits.bounds).unwrap_or_default();
     let ledger = limits.map(|limits| Ledger::new(Arc::clone(&limits.tables), limits.row, Vec::new()).unwrap());
-    Addresses::new(trusted, bounds, ledger)
+    Addresses::new(trusted, bounds, ledger, Arc::clone(board.laggards()))
 }
 
 pub fn get(stream: &mut TcpStream, path: &str) -> String {
