@@ -105,6 +105,7 @@ fn without_room(trusted: &'static [&'static str]) -> (Server, TcpStream) {
         assert!(get(&mut server.connect(), "/").ends_with("Hello, world!"));
         assert_eq!(server.facts().broken_off, number);
         drop(still);
+        wait_until("its end", || server.facts().held_memory == 0);
     }
     (server, holder)
 }
