@@ -192,8 +192,9 @@ class EngineSettings:
         (0 is no bound) is reached; see `BlockingDriver.worn`. For `spare_bell_fd` see `Scoreboard.watch_spare`; all
         children may share it.
 
-        `contended_timeout` (seconds in head, body and answer; 0 is none) concerns the blocking driver only: how far a client
-        may be behind the rate of its stage while no unit of any child is idle and clients wait in the kernel's queue.
+        `contended_timeout` (seconds in head, body and answer; 0 is none): how far a client may be behind the rate of its
+        stage while clients wait in the kernel's queue and no unit of any child is idle (blocking driver) or the child is full
+        (reactor).
         `max_open_connections`, `max_queued_requests` and `max_queue_time` (seconds, 0 is for ever) concern the reactor only.
         A complete request beyond the bounds is answered with 503 and Retry-After by the engine; one whose client has gone
         while it waited is dropped. `buffer_memory_per_child`, `spool_limit_per_child` and `spool_limit` bound what bodies and

@@ -48,7 +48,7 @@ def test_a_crash_loop_backs_off_and_the_server_lives(start: Start) -> None:
     until(crash, "it backs off")
     until(lambda: "1 s" in server.log.text() and _answers(server), "it serves again after the wait")
     crashes = server.log.text().count("ended unasked")
-    assert crashes >= 5, "two crashes of each child are answered at once"
+    assert crashes >= 3, "two crashes of each child are answered at once; one that was never ready counts for two"
 
 
 def _answers(server: Server) -> bool:

@@ -23,7 +23,7 @@ SERVING = Serving(
     capacity={
         "prefork": ("--workers", "2", CONTENDED),
         "worker": ("--workers", "1", "--threads-per-child", "2", CONTENDED),
-        "event": ("--workers", "1", "--threads-per-child", "2"),
+        "event": ("--workers", "1", "--threads-per-child", "2", "--max-open-connections", "2", CONTENDED),
     },
 )
 BAD = 12
@@ -81,9 +81,7 @@ def test_nobody_is_hurried_while_nobody_waits(server: Server, connect: Callable[
     assert client.response().status == 200
 
 
-def test_who_is_told_that_he_was_too_slow_is_told_so_before_the_end(server: Server, mpm: str) -> None:
-    if mpm == "event":
-        pytest.skip("there a slow client holds nothing that others need")
+def test_who_is_told_that_he_was_too_slow_is_told_so_before_the_end(server: Server) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(Client(server.address)) for _ in range(2)]
         for client in slow:

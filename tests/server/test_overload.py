@@ -40,7 +40,8 @@ def test_idle_connections_make_room_for_newcomers(start: Start, mpm: str) -> Non
 
 
 def test_nobody_is_given_up_without_need_or_in_the_middle_of_something(start: Start, mpm: str) -> None:
-    server = start(Serving("plain.py:application", options=PATIENT, capacity=SMALL))
+    options = (*PATIENT, "--contended-timeout=header=0")
+    server = start(Serving("plain.py:application", options=options, capacity=SMALL))
     with ExitStack() as stack:
         held = [stack.enter_context(Client(server.address)) for _ in range(HOLDS[mpm])]
         assert all(client.get("/").body == b"Hello" for client in held)

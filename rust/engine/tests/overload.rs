@@ -160,7 +160,9 @@ fn a_request_whose_client_has_reset_the_connection_does_not_reach_the_applicatio
 
 /// A child that holds three connections at most.
 fn small() -> Server {
-    let timeouts = Timeouts { keep_alive: Duration::from_secs(60), ..Timeouts::default() };
+    let mut timeouts = Timeouts { keep_alive: Duration::from_secs(60), ..Timeouts::default() };
+    // Who is in the middle of something is not behind.
+    timeouts.contended.header = Duration::from_secs(60);
     Server::start(Kind::Reactor, Shape { threads: 1, open_connections: 3, timeouts, ..Shape::default() })
 }
 

@@ -151,9 +151,7 @@ def capacity_of(values: Resolution, cpus: int) -> Capacity:
 
 
 def contended(values: Resolution) -> Contended:
-    """What is left of a slow client's time while others need what it holds; under event it holds nothing."""
-    if values.mpm is Mpm.EVENT:
-        return Contended(0.0, 0.0, 0.0)
+    """What is left of a slow client's time while others need what it holds."""
     return Contended(**values.value(requests.CONTENDED_TIMEOUT))
 
 

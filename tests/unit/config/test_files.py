@@ -159,7 +159,7 @@ def test_stages_may_be_an_apache_line_a_table_or_numbers(world: World) -> None:
 
 @pytest.mark.parametrize("text", ['"body=4.5"', "{ Body = 4.5 }"])
 def test_contended_timeouts_join_by_stage(world: World, text: str) -> None:
-    world.write(f"[worker]\ncontended_timeout = {text}\n")
+    world.write(f"contended_timeout = {text}\n")
     world.variables["TRICORN_CONTENDED_TIMEOUT"] = "header=0"
     found = world.configure("--mpm", "worker", "--contended-timeout", "response=9").settings
     assert found.timeouts.contended == Contended(0.0, 4.5, 9.0)
@@ -167,8 +167,8 @@ def test_contended_timeouts_join_by_stage(world: World, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["3", "{ header = true }", "{ header = -1 }", "{ keep_alive = 1 }"])
 def test_a_contended_timeout_is_stages_and_seconds(world: World, text: str) -> None:
-    world.write(f"[worker]\ncontended_timeout = {text}\n")
-    with pytest.raises(ConfigError, match=r"line 2: worker\.contended_timeout cannot be .* Allowed is stages header"):
+    world.write(f"contended_timeout = {text}\n")
+    with pytest.raises(ConfigError, match=r"line 1: contended_timeout cannot be .* Allowed is stages header"):
         world.configure("--mpm", "worker")
 
 

@@ -150,7 +150,6 @@ def test_bad_toml(world: World, name: str) -> None:
             ["--mpm", "prefork", "--max-open-connections", "9"],
             ["option --max-open-connections", "no max_open", "event"],
         ),
-        (["--mpm", "event", "--contended-timeout", "header=1"], ["no contended_timeout", "request_read_timeout"]),
         (["--mpm", "worker", "--worker-connections", "9"], ["option --worker-connections", "worker MPM"]),
         (["--threads", "10", "--max-open-connections", "9"], ["--max-open-connections", "10", "option --threads"]),
         (["-b", ":80", "-b", ":80"], ["option -b", "twice"]),

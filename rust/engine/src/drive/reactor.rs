@@ -27,10 +27,10 @@ use super::overload;
 use super::ready::Away;
 use super::surplus::Surplus;
 use super::wire::{Scratch, Verdict, Wire};
-use crate::connection::Stage;
 use crate::http::Reject;
 use crate::log::Level;
 use crate::net::Listeners;
+use crate::timeouts::Press;
 
 const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
@@ -241,7 +241,7 @@ impl Reactor {
             return;
         };
         let Some(wire) = &place.wire else { return };
-        if self.accepting == Accepting::Full && wire.connection.stage() == Stage::KeepAlive {
+        if self.accepting == Accepting::Full && patience_ends(wire).is_some() {
             // It could be given up for a client that waits.
             self.accepting = Accepting::Pending;
         }
@@ -385,9 +385,9 @@ impl Reactor {
     }
 }
 
-/// Until when a connection that waits for its next request is kept; None for all others.
-fn kept_until(wire: &Wire) -> Option<Instant> {
-    wire.connection.deadline().filter(|_| wire.connection.stage() == Stage::KeepAlive)
+/// From when on a connection that waits for its client may be given up for a newcomer; None for all others.
+fn patience_ends(wire: &Wire) -> Option<Instant> {
+    wire.connection.contended_deadline(Press::LIGHTEST)
 }
 
 mod accepting;

@@ -100,14 +100,12 @@ CONTENDED_TIMEOUT = Directive(
     section=Section.DEADLINES,
     kind=CONTENDED_TIMEOUTS,
     default={"header": 0.5, "body": 2.0, "response": 5.0},
-    meaning="Seconds by which a client may be behind the MinRate of its stage while other clients wait and no process or"
-    " thread is idle. It takes the place of the first number of request_read_timeout then, so whoever keeps the rate is"
+    meaning="Seconds by which a client may be behind the MinRate of its stage while other clients need what it holds:"
+    " in prefork and worker, when they wait and no process or thread is idle; in event, when a child has no room for"
+    " another connection. It takes the place of the first number of request_read_timeout then, so whoever keeps the rate is"
     " not concerned, nor is a stage without a MinRate. 0 leaves a stage as it is. See slow-clients.md.",
     reason="A request of usual size is there at once; a phone that loses a packet sends it again within two seconds.",
     change=Change.RELOAD,
-    per_mpm=True,
-    mpms=(Mpm.PREFORK, Mpm.WORKER),
-    instead="there a slow client holds no thread that others could need: request_read_timeout is what bounds it",
 )
 KEEP_ALIVE_TIMEOUT = Directive(
     name="keep_alive_timeout",

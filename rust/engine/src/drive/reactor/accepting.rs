@@ -11,7 +11,7 @@ use super::super::accept::{AFTER_LONGEST, EXHAUSTED_REST, FORK, FORKS, LONGEST, 
 use super::super::duty::{Duty, Word};
 use super::super::surplus::Idle;
 use super::super::wire::Wire;
-use super::{FIRST_LISTENER, Place, Reactor, kept_until};
+use super::{FIRST_LISTENER, Place, Reactor, patience_ends};
 use crate::log::Level;
 use crate::net::Accepted;
 use crate::timeouts::Press;
@@ -140,8 +140,8 @@ impl Reactor {
         Accepting::Idle
     }
 
-    /// Gives up the kept-alive connection that has been idle for longest. What accepting has to wait for, if that is not
-    /// possible.
+    /// Gives up the connection whose client's patience has been over for longest: kept alive and silent, or behind its rate.
+    /// What accepting has to wait for, if that is not possible.
     fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
         let open = self.places.len();
         // What was found at an earlier look may be over: then look once more.
@@ -149,10 +149,10 @@ impl Reactor {
             while let Some(idle) = self.surplus.next() {
                 let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
                 let wire = place.and_then(|place| place.wire.as_mut());
-                let Some(wire) = wire.filter(|wire| kept_until(wire) == Some(idle.until)) else { continue };
-                if let Some(later) = wire.connection.contended_deadline(Press::LIGHTEST).filter(|later| *later > now) {
+                let Some(wire) = wire.filter(|wire| patience_ends(wire) == Some(idle.until)) else { continue };
+                if idle.until > now {
                     self.surplus.put_back(idle);
-                    return Err(Accepting::Resting(later));
+                    return Err(Accepting::Resting(idle.until));
                 }
                 let verdict = wire.make_way(Press::LIGHTEST, now, &mut self.scratch, context);
                 self.act(idle.index, verdict, now, context);
@@ -161,7 +161,7 @@ impl Reactor {
                 }
             }
             self.surplus.find(self.places.iter().filter_map(|(index, place)| {
-                let until = kept_until(place.wire.as_deref()?)?;
+                let until = patience_ends(place.wire.as_deref()?)?;
                 Some(Idle { index, serial: place.serial, until })
             }));
         }
