@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
         self.wire.await_reader(Instant::now());
         let others = match self.contention {
             Some(contention) => Others::Waiting(contention),
-            None => Others::Asking(self.context.readers.sit_down(Instant::now()).map_err(|_| Gone)?),
+            None => Others::Asking(self.context.readers.attend(Instant::now()).map_err(|_| Gone)?),
         };
         let mut progress = Progress::Blocked;
         while progress == Progress::Blocked && (self.wire.answer.held() > enough || self.owes()) {
@@ -266,27 +266,27 @@ enum Others<'a> {
     /// Clients in the kernel's queue: a thread of the blocking driver.
     Waiting(&'a Contention),
     /// Complete requests of this child: a thread of the reactor.
-    Asking(readers::Seat<'a>),
+    Asking(readers::Attendance<'a>),
 }
 
 impl Others<'_> {
     fn wait(&self, wire: &mut Wire, context: &Context) -> io::Result<Waited> {
-        let seat = match self {
+        let attendance = match self {
             Self::Waiting(contention) => {
                 let alone = Waiter { wake: None, watch: None };
                 return contention.wait(&alone, wire, context).map(|(waited, _)| waited);
             }
-            Self::Asking(seat) => seat,
+            Self::Asking(attendance) => attendance,
         };
         let now = Instant::now();
         let since = wire.behind_since(now);
         let since = if stays_outside(wire, now, context) { since.min(out_of_patience(now)) } else { since };
-        let Look::Stay(look_again) = seat.look(since, context.row.short_of_threads(), now) else {
+        let Look::Stay(look_again) = attendance.look(since, context.row.short_of_threads(), now) else {
             wire.reader.gave_way = true;
             return Ok(Waited::Wanted(Press::LIGHTEST));
         };
         let until = wire.connection.deadline().into_iter().chain(look_again).min();
-        seat.wait(wire.socket.as_fd(), until).map(Waited::of)
+        attendance.wait(wire.socket.as_fd(), until).map(Waited::of)
     }
 
     /// Now that others need the thread.

@@ -146,7 +146,7 @@ impl Reactor {
             Accepting::LookingAway(until, _) | Accepting::Crowded { until, .. } | Accepting::Resting(until) => {
                 Some(until)
             }
-            Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::Shut => None,
+            Accepting::Idle | Accepting::Pending | Accepting::Full | Accepting::SeekingRoom | Accepting::Shut => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, ..))| *at);
         [accepting, deadline].into_iter().flatten().min()
@@ -156,7 +156,7 @@ impl Reactor {
     pub(super) fn turn(&mut self, patience: Patience, context: &Context) -> io::Result<()> {
         let until = |due: Option<Instant>| due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match patience {
-            _ if !self.again.is_empty() || self.accepting == Accepting::Pending => Some(Duration::ZERO),
+            _ if !self.again.is_empty() || self.accepting.is_due() => Some(Duration::ZERO),
             Patience::None => Some(Duration::ZERO),
             Patience::Until(latest) => until(self.next_due().into_iter().chain([latest]).min()),
             Patience::Endless => until(self.next_due()),
@@ -241,9 +241,10 @@ impl Reactor {
             return;
         };
         let Some(wire) = &place.wire else { return };
-        if self.accepting == Accepting::Full && patience_ends(wire).is_some() {
+        let may_go = |wire| patience_ends(wire).is_some_and(|then| self.accepting.lacks_room_until(then));
+        if self.accepting.lacks_room() && may_go(wire) {
             // It could be given up for a client that waits.
-            self.accepting = Accepting::Pending;
+            self.accepting = Accepting::SeekingRoom;
         }
         if !wire.answer.is_empty() && !place.sends {
             let token = Token(FIRST_LISTENER + self.listeners.count() + index);
@@ -282,8 +283,8 @@ impl Reactor {
         // Closing the descriptor, which dropping the wire does, also ends its registration.
         if self.places.try_remove(index).is_some() {
             context.row.closed();
-            if self.accepting == Accepting::Full {
-                self.accepting = Accepting::Pending;
+            if self.accepting.lacks_room() {
+                self.accepting = Accepting::SeekingRoom;
             }
         }
     }

@@ -45,14 +45,14 @@ pub struct Readers {
 
 #[derive(Debug, Default)]
 struct Room {
-    sitting: Vec<Sitting>,
+    attendants: Vec<Attendant>,
     /// Wake-ups that nobody uses now.
     spare: Vec<Arc<Wake>>,
     serial: u64,
 }
 
 #[derive(Debug)]
-struct Sitting {
+struct Attendant {
     serial: u64,
     wake: Arc<Wake>,
     /// Its reader has been behind since then, as far as is known.
@@ -63,7 +63,7 @@ struct Sitting {
 
 /// One thread's place among those that wait.
 #[derive(Debug)]
-pub(super) struct Seat<'a> {
+pub(super) struct Attendance<'a> {
     readers: &'a Readers,
     serial: u64,
     wake: Arc<Wake>,
@@ -80,7 +80,7 @@ impl Readers {
     }
 
     /// The calling thread begins to wait for its reader.
-    pub(super) fn sit_down(&self, now: Instant) -> io::Result<Seat<'_>> {
+    pub(super) fn attend(&self, now: Instant) -> io::Result<Attendance<'_>> {
         let mut room = self.room();
         let wake = match room.spare.pop() {
             Some(wake) => wake,
@@ -88,11 +88,11 @@ impl Readers {
         };
         room.serial += 1;
         let serial = room.serial;
-        room.sitting.push(Sitting { serial, wake: Arc::clone(&wake), since: now, pressed: false });
-        self.count.store(room.sitting.len(), SeqCst);
+        room.attendants.push(Attendant { serial, wake: Arc::clone(&wake), since: now, pressed: false });
+        self.count.store(room.attendants.len(), SeqCst);
         // Either whoever queues a request sees this thread, or this thread's first look sees the request.
         fence(SeqCst);
-        Ok(Seat { readers: self, serial, wake })
+        Ok(Attendance { readers: self, serial, wake })
     }
 
     /// A request waits, and no thread is free.
@@ -101,9 +101,9 @@ impl Readers {
         if self.count.load(Relaxed) == 0 {
             return;
         }
-        for sitting in self.room().sitting.iter_mut().filter(|sitting| !sitting.pressed) {
-            sitting.pressed = true;
-            sitting.wake.wake();
+        for attendant in self.room().attendants.iter_mut().filter(|attendant| !attendant.pressed) {
+            attendant.pressed = true;
+            attendant.wake.wake();
         }
     }
 
@@ -113,11 +113,11 @@ impl Readers {
     }
 }
 
-impl Seat<'_> {
+impl Attendance<'_> {
     /// What to do now, if this thread's reader has been behind since `since` and so many `requests` wait for threads.
     pub(super) fn look(&self, since: Instant, requests: usize, now: Instant) -> Look {
         let mut room = self.readers.room();
-        for own in room.sitting.iter_mut().filter(|sitting| sitting.serial == self.serial) {
+        for own in room.attendants.iter_mut().filter(|attendant| attendant.serial == self.serial) {
             own.since = since;
             own.pressed = false;
         }
@@ -126,8 +126,9 @@ impl Seat<'_> {
             return Look::Stay(None);
         }
         let own = (since, self.serial);
-        let further_behind = room.sitting.iter().filter(|sitting| (sitting.since, sitting.serial) < own).count();
-        let patience = patience_with_readers(room.sitting.len(), requests).max(SHORTEST_LOOK);
+        let further_behind =
+            room.attendants.iter().filter(|attendant| (attendant.since, attendant.serial) < own).count();
+        let patience = patience_with_readers(room.attendants.len(), requests).max(SHORTEST_LOOK);
         let behind = now.saturating_duration_since(since);
         if further_behind < wanted && behind >= patience {
             self.readers.leaving.fetch_add(1, SeqCst);
@@ -143,15 +144,15 @@ impl Seat<'_> {
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Attendance<'_> {
     fn drop(&mut self) {
         let mut room = self.readers.room();
-        if let Some(index) = room.sitting.iter().position(|sitting| sitting.serial == self.serial) {
-            let sitting = room.sitting.swap_remove(index);
+        if let Some(index) = room.attendants.iter().position(|attendant| attendant.serial == self.serial) {
+            let attendant = room.attendants.swap_remove(index);
             // A wake-up that it has not heeded makes the next one look once more.
-            room.spare.push(sitting.wake);
+            room.spare.push(attendant.wake);
         }
-        self.readers.count.store(room.sitting.len(), SeqCst);
+        self.readers.count.store(room.attendants.len(), SeqCst);
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn without_patience_a_reader_makes_way_as_soon_as_a_request_waits() {
         let (readers, now) = (Readers::default(), Instant::now());
-        let (patient, other) = (readers.sit_down(now).unwrap(), readers.sit_down(now).unwrap());
+        let (patient, other) = (readers.attend(now).unwrap(), readers.attend(now).unwrap());
         assert_eq!(other.look(out_of_patience(now), 0, now), Look::Stay(None));
         assert!(matches!(patient.look(now, 1, now), Look::Stay(Some(_))));
         assert_eq!(other.look(out_of_patience(now), 1, now), Look::GiveWay);

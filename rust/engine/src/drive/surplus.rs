@@ -1,6 +1,6 @@
-//! Which kept-alive connections a full reactor gives up first: those that have been idle for longest.
+//! Which connections a full reactor gives up first: those whose clients' patience has been over for longest.
 //!
-//! All are kept for the same time, so who has been idle for longest is who would be closed first. Looking at thousands of
+//! Looking at thousands of
 //! connections for each newcomer would let a flood of them keep the child busy; one look finds many, which are then used up.
 
 use std::time::Instant;
@@ -13,14 +13,14 @@ const AT_A_LOOK: usize = 64;
 pub(super) struct Idle {
     pub(super) index: usize,
     pub(super) serial: u64,
-    /// Until when it would be kept; another time by now means that it has been used since.
+    /// When its patience ends; another time by now means that it has been used since.
     pub(super) until: Instant,
 }
 
 /// What the last look has found and nobody has used up.
 #[derive(Debug, Default)]
 pub(super) struct Surplus {
-    /// Longest idle last.
+    /// Longest over last.
     found: Vec<Idle>,
 }
 
@@ -34,7 +34,7 @@ impl Surplus {
         self.found.push(idle);
     }
 
-    /// Keeps the longest idle of `all`.
+    /// Keeps those of `all` whose patience ends first.
     pub(super) fn find(&mut self, all: impl Iterator<Item = Idle>) {
         self.found.clear();
         self.found.extend(all);

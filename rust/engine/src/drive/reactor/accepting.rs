@@ -27,21 +27,42 @@ pub(super) enum Accepting {
     LookingAway(Instant, usize),
     /// Somebody waits, and there are requests for all threads here: others go first until then, or until there are not.
     Crowded { since: Instant, until: Instant },
-    /// There is no room before then: descriptors are exhausted and nobody is idle, or no idle connection may be given up
+    /// There is no room before then: descriptors are exhausted and nobody can be given up, or no connection may be given up
     /// yet.
     Resting(Instant),
-    /// As many connections are open as may be, and none of them is idle.
+    /// As many connections are open as may be, and none of them waits for its client.
     Full,
+    /// Somebody waits for whom there was no room, and there may be some now.
+    SeekingRoom,
     /// It is not the child's duty now.
     Shut,
 }
 
 impl Accepting {
+    /// Whether the next turn has something to do even if nothing happens.
+    pub(super) fn is_due(self) -> bool {
+        matches!(self, Self::Pending | Self::SeekingRoom)
+    }
+
     /// Whether somebody waits for whom there is no room.
     pub(super) fn lacks_room(self) -> bool {
         match self {
-            Self::Resting(_) | Self::Full => true,
+            Self::Resting(_) | Self::Full | Self::SeekingRoom => true,
             Self::Idle | Self::Pending | Self::LookingAway(..) | Self::Crowded { .. } | Self::Shut => false,
+        }
+    }
+
+    /// Whether it makes a difference that a connection may be given up from then on.
+    pub(super) fn lacks_room_until(self, then: Instant) -> bool {
+        match self {
+            Self::Resting(until) => then < until,
+            Self::Full => true,
+            Self::Idle
+            | Self::Pending
+            | Self::LookingAway(..)
+            | Self::Crowded { .. }
+            | Self::SeekingRoom
+            | Self::Shut => false,
         }
     }
 }
@@ -60,7 +81,7 @@ impl Reactor {
         let mut at_once = 0;
         let mut crowded_since = None;
         match self.accepting {
-            Accepting::Pending => {}
+            Accepting::Pending | Accepting::SeekingRoom => {}
             Accepting::LookingAway(until, then) if until <= now => at_once = then,
             Accepting::Crowded { .. } if context.row.idle() > 0 || readers_make_way(context) => {}
             Accepting::Crowded { since, until } if until <= now => {
@@ -144,28 +165,45 @@ impl Reactor {
     /// What accepting has to wait for, if that is not possible.
     fn make_room(&mut self, now: Instant, context: &Context) -> Result<(), Accepting> {
         let open = self.places.len();
-        // What was found at an earlier look may be over: then look once more.
-        for _ in 0..2 {
+        // What was found at an earlier look may be over, and others may be sooner by now: then look once more.
+        for fresh in [false, true] {
+            if fresh {
+                self.surplus.find(self.places.iter().filter_map(|(index, place)| {
+                    let until = patience_ends(place.wire.as_deref()?)?;
+                    Some(Idle { index, serial: place.serial, until })
+                }));
+            }
             while let Some(idle) = self.surplus.next() {
                 let place = self.places.get_mut(idle.index).filter(|place| place.serial == idle.serial);
                 let wire = place.and_then(|place| place.wire.as_mut());
-                let Some(wire) = wire.filter(|wire| patience_ends(wire) == Some(idle.until)) else { continue };
-                if idle.until > now {
-                    self.surplus.put_back(idle);
-                    return Err(Accepting::Resting(idle.until));
+                if wire.is_none_or(|wire| patience_ends(wire) != Some(idle.until)) {
+                    continue;
                 }
-                let verdict = wire.make_way(Press::LIGHTEST, now, &mut self.scratch, context);
-                self.act(idle.index, verdict, now, context);
+                if idle.until > now {
+                    if fresh {
+                        self.surplus.put_back(idle);
+                        return Err(Accepting::Resting(idle.until));
+                    }
+                    break;
+                }
+                self.give_up(idle.index, now, context);
                 if self.places.len() < open {
                     return Ok(());
                 }
             }
-            self.surplus.find(self.places.iter().filter_map(|(index, place)| {
-                let until = patience_ends(place.wire.as_deref()?)?;
-                Some(Idle { index, serial: place.serial, until })
-            }));
         }
         Err(Accepting::Full)
+    }
+
+    /// Whoever is refused for it is not waited for afterwards.
+    fn give_up(&mut self, index: usize, now: Instant, context: &Context) {
+        for _ in 0..2 {
+            let Some(wire) = self.places.get_mut(index).and_then(|place| place.wire.as_mut()) else {
+                return;
+            };
+            let verdict = wire.make_way(Press::LIGHTEST, now, &mut self.scratch, context);
+            self.act(index, verdict, now, context);
+        }
     }
 
     fn admit(&mut self, wire: Wire, context: &Context) {
