@@ -4,12 +4,11 @@
 
 mod harness;
 
-use engine::connection::{BodyLength, Connection, Expired, Next, Protocol, Stage, Step};
-use engine::limits::Limits;
+use engine::connection::{BodyLength, Connection, Expired, Next, Stage, Step};
 use engine::timeouts::{Contended, Press, Rate, Timeouts};
+use harness::{feed, unlimited};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -19,19 +18,9 @@ const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-fn connection(timeouts: Timeouts, now: Instant) -> Connection {
-    let limits = Limits { head: usize::MAX, field_size: usize::MAX, body: u64::MAX, ..Limits::default() };
-    Connection::new(Arc::new(Protocol { limits, timeouts, server: None }), now)
-}
-
-fn feed(connection: &mut Connection, bytes: &[u8], now: Instant) {
-    connection.receive(bytes, now);
-    while let Step::Body(_) = connection.step(&mut Vec::new(), now) {}
-}
-
 /// Connections that have just entered each stage in which bytes move.
 fn moving(timeouts: &Timeouts, now: Instant) -> [Connection; 3] {
-    let [mut head, mut body, mut response] = [(); 3].map(|()| connection(timeouts.clone(), now));
+    let [mut head, mut body, mut response] = [(); 3].map(|()| unlimited(timeouts.clone(), now));
     feed(&mut head, b"GET / HTTP/1.1\r\nHost: a\r\nA: ", now);
     feed(&mut body, POST, now);
     feed(&mut response, GET, now);
@@ -152,8 +141,8 @@ proptest! {
         let now = Instant::now() + millis(120_000);
         let began = now.checked_sub(millis(waited)).unwrap();
         let timeouts = timeouts(rate, millis(500));
-        let mut late = connection(timeouts.clone(), now);
-        let mut early = connection(timeouts, began);
+        let mut late = unlimited(timeouts.clone(), now);
+        let mut early = unlimited(timeouts, began);
         for one in [&mut late, &mut early] {
             feed(one, &vec![b'x'; bytes], now);
         }
@@ -175,7 +164,7 @@ fn status(expired: Expired) -> Option<u16> {
 fn each_stage_has_its_own_bound_and_its_usual_end() {
     let start = Instant::now();
     let [head, body, response] = moving(&Timeouts::default(), start);
-    let silent = connection(Timeouts::default(), start);
+    let silent = unlimited(Timeouts::default(), start);
     for (mut slow, bound, end) in
         [(silent, 500, None), (head, 500, Some(408)), (body, 2000, Some(408)), (response, 5000, None)]
     {
@@ -203,14 +192,14 @@ fn zero_and_stages_without_a_rate_have_their_usual_time() {
 #[test]
 fn an_answer_that_is_sent_is_not_waited_for_and_a_silent_kept_connection_hardly() {
     let start = Instant::now();
-    let mut kept = connection(Timeouts::default(), start);
+    let mut kept = unlimited(Timeouts::default(), start);
     feed(&mut kept, GET, start);
     kept.enter_handler(start);
     harness::respond(&mut kept, b"200 OK", &[], &[b"ok"], Some(2), &mut Vec::new());
     assert_eq!(kept.next_exchange(start), Next::KeepAlive);
     assert_eq!(kept.contended_deadline(Press::LIGHTEST), Some(start + millis(100)));
     assert_eq!(kept.make_way(Press::LIGHTEST, start + millis(100)), Expired::Close);
-    let mut refused = connection(Timeouts::default(), start);
+    let mut refused = unlimited(Timeouts::default(), start);
     refused.receive(b"no request\r\n\r\n", start);
     let Step::Reject(reject) = refused.step(&mut Vec::new(), start) else { panic!("is refused") };
     refused.reject(&reject, &mut Vec::new());
@@ -221,7 +210,7 @@ fn an_answer_that_is_sent_is_not_waited_for_and_a_silent_kept_connection_hardly(
 #[test]
 fn a_retired_connection_keeps_its_moment() {
     let start = Instant::now();
-    let mut idle = connection(Timeouts::default(), start);
+    let mut idle = unlimited(Timeouts::default(), start);
     idle.retire(start + millis(400));
     idle.has_waited(millis(10_000), start + millis(400));
     assert_eq!(idle.deadline(), Some(start + millis(1400)));

@@ -4,12 +4,11 @@
 
 mod harness;
 
-use engine::connection::{BodyLength, Connection, Expired, Protocol, Stage, Step};
-use engine::limits::Limits;
+use engine::connection::{BodyLength, Connection, Expired, Stage};
 use engine::timeouts::{Allowance, Rate, Timeouts};
+use harness::{feed, unlimited};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -20,18 +19,6 @@ const fn seconds(count: u64) -> Duration {
 
 const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
-}
-
-/// A connection with these timeouts and no limits that would be met first.
-fn connection(timeouts: Timeouts, now: Instant) -> Connection {
-    let limits = Limits { head: usize::MAX, field_size: usize::MAX, body: u64::MAX, ..Limits::default() };
-    Connection::new(Arc::new(Protocol { limits, timeouts, server: None }), now)
-}
-
-/// Receive and step; pieces of a body are dropped.
-fn feed(connection: &mut Connection, bytes: &[u8], now: Instant) {
-    connection.receive(bytes, now);
-    while let Step::Body(_) = connection.step(&mut Vec::new(), now) {}
 }
 
 /// The stages in which bytes move.
@@ -50,17 +37,17 @@ impl Moving {
         let own = Timeouts::default();
         match self {
             Self::Header => {
-                let mut connection = connection(Timeouts { header: rate, ..own }, now);
+                let mut connection = unlimited(Timeouts { header: rate, ..own }, now);
                 feed(&mut connection, b"GET / HTTP/1.1\r\nHost: a\r\nA: ", now);
                 connection
             }
             Self::Body => {
-                let mut connection = connection(Timeouts { body: rate, ..own }, now);
+                let mut connection = unlimited(Timeouts { body: rate, ..own }, now);
                 feed(&mut connection, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n", now);
                 connection
             }
             Self::Response => {
-                let mut connection = connection(Timeouts { response: rate, ..own }, now);
+                let mut connection = unlimited(Timeouts { response: rate, ..own }, now);
                 feed(&mut connection, GET, now);
                 connection.enter_handler(now);
                 let mut out = Vec::new();
@@ -256,9 +243,9 @@ fn silence_from_the_accept_on_ends_with_the_nearer_of_handshake_and_header() {
         let start = Instant::now();
         let [handshake, header] = [handshake, header].map(|time| Rate::fixed(seconds(time)));
         let timeouts = Timeouts { handshake, header, ..Timeouts::default() };
-        let mut silent = connection(timeouts.clone(), start);
+        let mut silent = unlimited(timeouts.clone(), start);
         assert_eq!(outcome(&mut silent, start + seconds(end)), None);
-        let mut begun = connection(timeouts, start);
+        let mut begun = unlimited(timeouts, start);
         feed(&mut begun, b"G", start + seconds(4));
         if header.initial.is_zero() {
             assert_eq!(begun.deadline(), None);
@@ -271,7 +258,7 @@ fn silence_from_the_accept_on_ends_with_the_nearer_of_handshake_and_header() {
 #[test]
 fn a_byte_of_a_head_now_and_then_renews_nothing() {
     let start = Instant::now();
-    let mut slow = connection(Timeouts::default(), start);
+    let mut slow = unlimited(Timeouts::default(), start);
     for (second, byte) in (1..20).zip(GET) {
         feed(&mut slow, &[*byte], start + seconds(second));
     }
@@ -326,7 +313,7 @@ fn a_reader_that_takes_nothing_is_closed_however_often_the_answer_waits() {
 #[test]
 fn the_next_answer_of_a_connection_has_a_time_of_its_own() {
     let start = Instant::now();
-    let mut connection = connection(Timeouts::default(), start);
+    let mut connection = unlimited(Timeouts::default(), start);
     let mut now = start;
     for _ in 0..3 {
         feed(&mut connection, GET, now);

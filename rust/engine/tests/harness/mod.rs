@@ -37,6 +37,18 @@ impl Request {
     }
 }
 
+/// A connection with these timeouts and no limits that would be met first.
+pub fn unlimited(timeouts: Timeouts, now: Instant) -> Connection {
+    let limits = Limits { head: usize::MAX, field_size: usize::MAX, body: u64::MAX, ..Limits::default() };
+    Connection::new(Arc::new(Protocol { limits, timeouts, server: None }), now)
+}
+
+/// Receive and step; pieces of a body are dropped.
+pub fn feed(connection: &mut Connection, bytes: &[u8], now: Instant) {
+    connection.receive(bytes, now);
+    while let Step::Body(_) = connection.step(&mut Vec::new(), now) {}
+}
+
 /// All that became of what one client sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Session {
